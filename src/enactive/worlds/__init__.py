@@ -1,0 +1,1 @@
+"""Worlds: what executes actions. The contract is :class:`~enactive.worlds.world.World`."""

@@ -1,0 +1,104 @@
+"""The contract of a world: Gymnasium's meaning of reset and step, plus snapshot, restore, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from enactive.actions.spaces import ActionSpace
+from enactive.observations import Observation, ObservationSpec, Task, TaskSpec
+from enactive.registry import suggest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventSpec:
+    """An event a world may report: a named fact of an episode, such as ``grasped``."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorldSpec:
+    """Everything that can be known of a world before it runs."""
+
+    name: str
+    """Registered name, e.g. ``"metaworld"``."""
+    version: str
+    """Version of the simulator package that defines dynamics and assets."""
+    observations: ObservationSpec
+    accepts: ActionSpace
+    tasks: tuple[TaskSpec, ...]
+    rate_hz: float
+    """Control steps per second of world time."""
+    events: tuple[EventSpec, ...] = ()
+    snapshots: bool = False
+    """Whether ``snapshot``/``restore`` are bit-exact."""
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """JSON values: package versions, render quality, cameras, anything a picture depends on."""
+
+    def task(self, name: str) -> TaskSpec:
+        """The task called ``name``; raises ``KeyError`` with suggestions."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        known = [task.name for task in self.tasks]
+        raise KeyError(f"{self.name} has no task {name!r}; {suggest(name, known)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What one control step gave."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    """The task ended by its own rules."""
+    truncated: bool
+    """A limit ended it."""
+    success: bool
+    """The task's own success test holds now."""
+    events: tuple[str, ...] = ()
+    """Names of the events that happened during this step, declared in :attr:`WorldSpec.events`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """The complete state of a world at one time, opaque but serialisable."""
+
+    world: str
+    payload: bytes
+    """msgpack; never pickle."""
+
+
+@runtime_checkable
+class World(Protocol):
+    """What executes actions. One episode at a time; parallel worlds live in a pool."""
+
+    @property
+    def spec(self) -> WorldSpec: ...
+
+    def reset(self, task: Task, seed: int) -> Observation:
+        """Begin an episode; ``(task, seed)`` decides every bit of its initial state."""
+        ...
+
+    def step(self, action: Any) -> Step:
+        """Execute one action of ``spec.accepts``; out-of-space actions raise ``ValueError``."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The state now; raises ``NotSupported`` where ``spec.snapshots`` is false."""
+        ...
+
+    def restore(self, snapshot: Snapshot) -> Observation:
+        """Go back to ``snapshot``; what follows is bit-equal to what followed it then."""
+        ...
+
+    def close(self) -> None:
+        """Free the engine and its renderer. May be called twice."""
+        ...
+
+
+class NotSupported(RuntimeError):
+    """The world cannot do what was asked, and says so in its spec."""
