@@ -1,0 +1,324 @@
+"""Action spaces that are no vectors: choices, keyboards, screens, tools, programs, unions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from enactive.actions.groups import check_fields
+from enactive.actions.spaces import ActionSpace, space_from_dict
+from enactive.registry import suggest
+
+Effect = Literal["none", "read", "write", "external"]
+"""What a tool call does: ``none`` computes, ``read`` looks, ``write`` changes the task's own world
+(replay runs it again), ``external`` changes something outside (replay must not)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceSpace:
+    """One of N: the action is an ``int`` in ``[0, N)``."""
+
+    names: tuple[str, ...]
+    """What each choice does, e.g. ``("left", "right")``."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        _check_names("ChoiceSpace", "names", self.names)
+
+    @property
+    def size(self) -> int:
+        """N, the number of choices."""
+        return len(self.names)
+
+    def contains(self, action: Any) -> bool:
+        """Whether ``action`` is an integer in ``[0, N)``."""
+        whole = isinstance(action, int | np.integer) and not isinstance(action, bool)
+        return whole and 0 <= int(action) < self.size
+
+    def index(self, name: str) -> int:
+        """The action called ``name``; raises ``KeyError`` with suggestions."""
+        if name not in self.names:
+            raise KeyError(f"no choice is called {name!r}; {suggest(name, self.names)}")
+        return self.names.index(name)
+
+    def sample(self, generator: np.random.Generator) -> int:
+        """A uniform choice."""
+        return int(generator.integers(self.size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        return {"space": "choice", "names": list(self.names)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChoiceSpace:
+        """The space that :meth:`to_dict` described."""
+        return cls(names=tuple(check_fields(cls, data)["names"]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyboardMouseSpace:
+    """Games: ``{"keys": [...], "pointer": [dx, dy]}``: the keys held down during the step, and the
+    pointer's motion in pixels."""
+
+    keys: tuple[str, ...]
+    """Keys and buttons that exist, e.g. ``("w", "a", "mouse_left")``."""
+    max_motion: float = 0.0
+    """Largest pointer motion a step along each axis, px; 0 where there is no pointer."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", tuple(self.keys))
+        _check_names("KeyboardMouseSpace", "keys", self.keys)
+        if not (np.isfinite(self.max_motion) and self.max_motion >= 0):
+            raise ValueError(f"KeyboardMouseSpace: max_motion is {self.max_motion}; it is px, >= 0")
+
+    def contains(self, action: Any) -> bool:
+        """Whether the keys exist, none twice, and the pointer stays within ``max_motion``."""
+        if not _has_keys(action, {"keys", "pointer"}):
+            return False
+        keys, pointer = _items(action["keys"]), _items(action["pointer"])
+        if keys is None or pointer is None or len(pointer) != 2:
+            return False
+        held = all(isinstance(key, str) and key in self.keys for key in keys)
+        near = all(_is_number(p) and abs(p) <= self.max_motion for p in pointer)
+        return held and len(set(keys)) == len(keys) and near
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        return {
+            "space": "keyboard_mouse",
+            "keys": list(self.keys),
+            "max_motion": float(self.max_motion),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> KeyboardMouseSpace:
+        """The space that :meth:`to_dict` described."""
+        return cls(**check_fields(cls, data))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScreenSpace:
+    """Graphical interfaces: ``{"do": "click", "x": 10, "y": 20}`` and the like.
+
+    The verbs: ``click``, ``double_click``, ``right_click``, ``move`` with pixel ``x`` in
+    ``[0, width)`` and ``y`` in ``[0, height)`` from the top left; ``type`` with ``text``;
+    ``scroll`` with ``dx``, ``dy`` in px; ``keys`` with ``keys``, pressed together; ``wait`` with nothing.
+    """
+
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"ScreenSpace: {name} is {getattr(self, name)}; it is px, >= 1")
+
+    def contains(self, action: Any) -> bool:
+        """Whether the verb exists, has its fields and no others, and points at the screen."""
+        if not isinstance(action, Mapping):
+            return False
+        act = cast("Mapping[str, Any]", action)
+        verb = act.get("do")
+        if verb in ("click", "double_click", "right_click", "move"):
+            if not _has_keys(act, {"do", "x", "y"}):
+                return False
+            x, y = act["x"], act["y"]
+            inside = _is_number(x) and _is_number(y)
+            return inside and 0 <= x < self.width and 0 <= y < self.height
+        if verb == "type":
+            return _has_keys(act, {"do", "text"}) and isinstance(act["text"], str)
+        if verb == "scroll":
+            return _has_keys(act, {"do", "dx", "dy"}) and all(
+                _is_number(act[k]) for k in ("dx", "dy")
+            )
+        if verb == "keys":
+            keys = _items(act.get("keys")) if _has_keys(act, {"do", "keys"}) else None
+            return bool(keys) and all(isinstance(key, str) and key for key in keys or ())
+        return verb == "wait" and _has_keys(act, {"do"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        return {"space": "screen", "width": self.width, "height": self.height}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScreenSpace:
+        """The space that :meth:`to_dict` described."""
+        return cls(**check_fields(cls, data))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tool:
+    """One callable: what it takes and gives, and what calling it does."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """JSON Schema of the arguments, an object."""
+    output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """JSON Schema of the result."""
+    effect: Effect = "external"
+    """What a call does, see :data:`Effect`; the most careful by default."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("Tool: name is empty")
+        if self.effect not in get_args(Effect):
+            raise ValueError(
+                f"Tool {self.name!r}: effect is {self.effect!r}; "
+                f"{suggest(self.effect, get_args(Effect))}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "input_schema": dict(self.input_schema),
+            "output_schema": dict(self.output_schema),
+            "effect": self.effect,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolSpace:
+    """Typed calls: ``{"tool": name, "arguments": {...}}``."""
+
+    tools: tuple[Tool, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tools", tuple(self.tools))
+        _check_names("ToolSpace", "tools", tuple(tool.name for tool in self.tools))
+
+    def contains(self, action: Any) -> bool:
+        """Whether the tool exists and the arguments have its properties: none unknown where the
+        schema forbids it, none missing that it requires. Values' own schemas are the tool's to
+        check when it is called."""
+        if not _has_keys(action, {"tool", "arguments"}) or not isinstance(
+            action["arguments"], Mapping
+        ):
+            return False
+        given = set(cast("Mapping[str, Any]", action["arguments"]))
+        for tool in self.tools:
+            if tool.name == action["tool"]:
+                schema = tool.input_schema
+                closed = schema.get("additionalProperties", True) is False
+                known = set(cast("Mapping[str, Any]", schema.get("properties", {})))
+                return set(schema.get("required", ())) <= given and not (closed and given - known)
+        return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        return {"space": "tools", "tools": [tool.to_dict() for tool in self.tools]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ToolSpace:
+        """The space that :meth:`to_dict` described."""
+        tools = check_fields(cls, data)["tools"]
+        return cls(tools=tuple(Tool(**check_fields(Tool, tool)) for tool in tools))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeSpace:
+    """Programs, as source text, that may call tools."""
+
+    language: str = "python"
+    tools: tuple[Tool, ...] = ()
+    """What a program may call."""
+    max_characters: int = 100_000
+    """Longest program."""
+
+    def contains(self, action: Any) -> bool:
+        """Whether ``action`` is a non-empty text of at most ``max_characters``; for Python, one
+        that parses. Nothing is run."""
+        if not isinstance(action, str) or not 0 < len(action) <= self.max_characters:
+            return False
+        if self.language == "python":
+            import ast
+
+            try:
+                ast.parse(action)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return False
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        return {
+            "space": "code",
+            "language": self.language,
+            "tools": [tool.to_dict() for tool in self.tools],
+            "max_characters": self.max_characters,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CodeSpace:
+        """The space that :meth:`to_dict` described."""
+        given = check_fields(cls, data)
+        tools = tuple(Tool(**check_fields(Tool, tool)) for tool in given.get("tools", ()))
+        return cls(**{**given, "tools": tools})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnionSpace:
+    """Any of several named spaces at each step: ``{"space": name, "action": ...}``."""
+
+    spaces: Mapping[str, ActionSpace]
+    """Name to space."""
+
+    def __post_init__(self) -> None:
+        _check_names("UnionSpace", "spaces", tuple(self.spaces))
+
+    def contains(self, action: Any) -> bool:
+        """Whether the named space exists and contains the action."""
+        if not _has_keys(action, {"space", "action"}):
+            return False
+        member = self.spaces.get(action["space"]) if isinstance(action["space"], str) else None
+        return member is not None and member.contains(action["action"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` makes an equal space of them."""
+        spaces = {name: space.to_dict() for name, space in self.spaces.items()}
+        return {"space": "union", "spaces": spaces}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> UnionSpace:
+        """The space that :meth:`to_dict` described."""
+        spaces = check_fields(cls, data)["spaces"]
+        return cls(spaces={name: space_from_dict(space) for name, space in spaces.items()})
+
+
+KINDS: dict[str, Any] = {
+    "choice": ChoiceSpace,
+    "keyboard_mouse": KeyboardMouseSpace,
+    "screen": ScreenSpace,
+    "tools": ToolSpace,
+    "code": CodeSpace,
+    "union": UnionSpace,
+}
+"""The spaces of this module by the tag that ``to_dict`` gives them."""
+
+
+def _check_names(where: str, key: str, names: tuple[str, ...]) -> None:
+    if not names or not all(names):
+        raise ValueError(f"{where}: {key} must hold at least one name, and none empty")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{where}: {key} has {twice} more than once; names must differ")
+
+
+def _has_keys(action: Any, keys: set[str]) -> bool:
+    return isinstance(action, Mapping) and set(cast("Mapping[Any, Any]", action)) == keys
+
+
+def _items(value: Any) -> list[Any] | None:
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else None
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and bool(np.isfinite(value))
