@@ -1,0 +1,1 @@
+"""Models: everything with parameters. Importing this package does not import PyTorch."""

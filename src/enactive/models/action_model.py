@@ -1,0 +1,277 @@
+"""A whole action model: normaliser, sentence encoder, backbone and head behind one contract.
+
+On disk a model is a directory: ``config.yaml`` (its configuration), ``interface.json`` (cameras,
+state vectors and action space with their conventions), ``statistics.json``, ``model.safetensors``
+(every parameter and buffer), ``language.safetensors`` (embeddings of instructions it has seen).
+A trainer's checkpoint is such a directory with more beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor, nn
+
+from enactive import configuration
+from enactive.actions.decision import Cost
+from enactive.actions.spaces import VectorSpace
+from enactive.models.augmentation import RandomShift
+from enactive.models.backbones.backbone import BackboneConfig, Features
+from enactive.models.backbones.small_vla import SmallVLA
+from enactive.models.batch import Batch
+from enactive.models.heads.flow_matching import FlowMatching
+from enactive.models.heads.head import Generators, HeadConfig, Loss, Samples
+from enactive.models.language import LanguageEncoder
+from enactive.models.normalization import Normalizer
+from enactive.observations import ObservationSpec
+from enactive.seeding import child_seed
+
+Statistics = Mapping[str, Mapping[str, Any]]
+"""Feature name (``"action"``, a state vector's name) to ``mean, std, min, max, q01, q99, ...``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interface:
+    """What a model sees and what it produces, with every convention."""
+
+    consumes: ObservationSpec
+    """Cameras with their sizes and state vectors, in the order the model takes them."""
+    produces: VectorSpace
+    """The action space its chunks are in."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "consumes": configuration.to_dict(self.consumes),
+            "produces": self.produces.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Interface:
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            consumes=configuration.from_dict(ObservationSpec, data["consumes"]),
+            produces=VectorSpace.from_dict(data["produces"]),
+        )
+
+
+class ActionModel(nn.Module):
+    """Observation windows and instructions to action chunks in the units of the action space."""
+
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class Config:
+        """Parts of the model and the shape of its windows."""
+
+        cameras: tuple[str, ...] = ()
+        """Cameras it sees, in order; empty means all that the data has."""
+        states: tuple[str, ...] = ("proprio",)
+        """State vectors it sees, in order."""
+        observation_steps: int = 1
+        """T, observations in a window: the current one and T-1 before it."""
+        horizon: int = 16
+        """H, actions in a chunk."""
+        normalization: Normalizer.Config = field(default_factory=Normalizer.Config)
+        """How states and actions are normalised."""
+        language: LanguageEncoder.Config = field(default_factory=LanguageEncoder.Config)
+        """The frozen sentence encoder."""
+        backbone: BackboneConfig = field(default_factory=SmallVLA.Config)
+        """Images, state and instruction to features."""
+        head: HeadConfig = field(default_factory=FlowMatching.Config)
+        """Features to chunks."""
+        augmentation: RandomShift = field(default_factory=RandomShift)
+        """What happens to images in training."""
+
+        def build(self, interface: Interface, statistics: Statistics, seed: int) -> ActionModel:
+            """Make the model.
+
+            Args:
+                interface: of the data or the world; cameras and states not named by this
+                    configuration are left out of it.
+                statistics: of the training data.
+                seed: decides every initial weight.
+
+            Raises:
+                ConfigurationError: a camera or state vector is not in the interface.
+                MissingStatistics: a normalised feature has no statistics.
+            """
+            return ActionModel(self, select(self, interface), statistics, seed)
+
+    def __init__(
+        self,
+        config: ActionModel.Config,
+        interface: Interface,
+        statistics: Statistics,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.interface = interface
+        consumes, produces = interface.consumes, interface.produces
+        states = {state.name: state.size for state in consumes.states}
+        wanted = {"action": produces.size, **states}
+        self.statistics = {name: dict(statistics[name]) for name in wanted if name in statistics}
+        self.normalizer = config.normalization.build(wanted, self.statistics)
+        self.language = config.language.build()
+        with seeded_initialisation(seed):
+            self.backbone = config.backbone.build(
+                cameras={camera.name: (camera.height, camera.width) for camera in consumes.cameras},
+                states=states,
+                observation_steps=config.observation_steps,
+                language_size=config.language.size,
+            )
+            self.head = config.head.build(
+                width=self.backbone.width, action_size=produces.size, horizon=config.horizon
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def features(self, batch: Batch, layers: bool = False) -> Features:
+        """The backbone's features of a batch on this model's device."""
+        language = self.language.encode(batch.instructions).to(self.device)  # (B, E)
+        state = {
+            name: self.normalizer.normalize(name, value) for name, value in batch.state.items()
+        }
+        return self.backbone(batch.images, state, language, layers)
+
+    def loss(self, batch: Batch, generator: Generator) -> Loss:
+        """The head's loss on a batch with chunks; augments images when in training mode.
+
+        Args:
+            batch: with ``action`` and ``mask``, on this model's device.
+            generator: source of every random number of augmentation and loss.
+        """
+        if batch.action is None or batch.mask is None:
+            raise ValueError("a batch without action and mask has no loss")
+        if self.training:
+            images = {
+                name: self.config.augmentation(image, generator)
+                for name, image in batch.images.items()
+            }
+            batch = Batch(
+                images=images,
+                state=batch.state,
+                instructions=batch.instructions,
+                action=batch.action,
+                mask=batch.mask,
+            )
+        chunk = self.normalizer.normalize("action", batch.action)  # (B, H, A)
+        return self.head.loss(self.features(batch), chunk, batch.mask, generator)
+
+    def forward(self, batch: Batch, generator: Generator) -> Loss:
+        """:meth:`loss`, under the name that data-parallel wrappers hook into."""
+        return self.loss(batch, generator)
+
+    @torch.inference_mode()
+    def sample(self, batch: Batch, generator: Generators, samples: int = 1) -> Samples:
+        """``samples`` chunks per window, ``float32 (B, S, H, A)`` in the action space's units.
+
+        They are not clipped to the space's bounds. With a list of B generators a row's noise does
+        not depend on the other rows; its last bits still may, because matrix libraries choose their
+        blocking by batch size. Callers that need equal bits keep the batch size fixed
+        (:meth:`Batch.padded`).
+        """
+        batch = batch.to(self.device)
+        drawn = self.head.sample(self.features(batch), generator, samples)
+        return Samples(
+            chunk=self.normalizer.denormalize("action", drawn.chunk),
+            cost=drawn.cost + Cost(backbone_passes=1),
+        )
+
+    def save(self, path: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write the model to the directory ``path``, which is made if need be.
+
+        Files are written in place: a caller who replaces a model that others may be reading writes
+        to a new directory and renames it, as the trainer does.
+
+        Args:
+            path: the directory.
+            weights: what to store instead of this model's own ``state_dict``.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        configuration.save_yaml(self.config, path / "config.yaml")
+        _write_json(path / "interface.json", self.interface.to_dict())
+        _write_json(path / "statistics.json", _plain(self.statistics))
+        state = self.state_dict() if weights is None else weights
+        save_file({name: t.detach().cpu().contiguous() for name, t in state.items()},
+                  path / "model.safetensors")  # fmt: skip
+        table = self.language.table
+        save_file(
+            {text: embedding.clone() for text, embedding in table.items()},
+            path / "language.safetensors",
+            metadata={"identity": self.language.identity},
+        )
+
+    @staticmethod
+    def load(path: Path, weights: str = "model") -> ActionModel:
+        """The model in the directory ``path``, in evaluation mode, on the CPU.
+
+        Args:
+            path: what :meth:`save` wrote, or a trainer's checkpoint.
+            weights: ``"model"``, or ``"ema"`` for a checkpoint's averaged weights.
+
+        Raises:
+            FileNotFoundError: ``path`` holds no such model.
+        """
+        file = path / f"{weights}.safetensors"
+        if not file.is_file():
+            found = ", ".join(sorted(p.stem for p in path.glob("*.safetensors"))) or "none"
+            raise FileNotFoundError(
+                f"{path} holds no {weights}.safetensors; weights there: {found}"
+            )
+        config = configuration.load_yaml(ActionModel.Config, path / "config.yaml")
+        interface = Interface.from_dict(json.loads((path / "interface.json").read_text()))
+        statistics = json.loads((path / "statistics.json").read_text())
+        model = config.build(interface, statistics, seed=0)
+        model.load_state_dict(load_file(file))
+        embeddings = path / "language.safetensors"
+        if embeddings.is_file():
+            with safe_open(embeddings, framework="pt") as opened:
+                identity = opened.metadata()["identity"]
+                table = {text: opened.get_tensor(text) for text in opened.keys()}  # noqa: SIM118
+            model.language.preload(table, identity)
+        return model.eval()
+
+
+def select(config: ActionModel.Config, interface: Interface) -> Interface:
+    """``interface`` with only the cameras and states that ``config`` names, in its order."""
+    spec = interface.consumes
+    try:
+        cameras = tuple(spec.camera(name) for name in config.cameras) or spec.cameras
+        states = tuple(spec.state(name) for name in config.states)
+    except KeyError as error:
+        raise configuration.ConfigurationError(
+            f"model.cameras or model.states: {error.args[0]}"
+        ) from error
+    consumes = ObservationSpec(cameras=cameras, states=states)
+    return Interface(consumes=consumes, produces=interface.produces)
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Draw initial weights from ``seed``, and leave PyTorch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(seed, "initial weights"))
+        yield
+
+
+def _plain(statistics: Statistics) -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: np.asarray(value).tolist() for key, value in entry.items()}
+        for name, entry in statistics.items()
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

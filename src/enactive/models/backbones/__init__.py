@@ -1,0 +1,1 @@
+"""Backbones: images, state and instruction to features."""

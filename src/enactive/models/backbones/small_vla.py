@@ -1,0 +1,207 @@
+"""A small vision-language-action backbone, trained from scratch and quick on a CPU.
+
+Each camera's image goes through a convolutional stem whose last map gives one token per cell and
+whose map before that gives keypoints by spatial softmax (Levine et al., 2016; Finn et al., Deep
+Spatial Autoencoders, 2016), which keep positions finer than a cell. The instruction's embedding
+modulates the stem (FiLM, Perez et al., 2018, as in RT-1) and is a token of its own, as is each
+state vector. A few transformer layers mix the tokens; a readout token gives the pooled feature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enactive.models.backbones.backbone import Backbone, BackboneConfig, Features
+from enactive.models.layers import EncoderLayer
+
+
+class Stem(nn.Module):
+    """Strided convolutions, each followed by GroupNorm, FiLM and GELU."""
+
+    def __init__(
+        self, channels: tuple[int, ...], patch: int, language_size: int, film: bool, keypoints: int
+    ) -> None:
+        super().__init__()
+        convolutions: list[nn.Module] = []
+        inputs = 3
+        for i, outputs in enumerate(channels):
+            stride = patch if i == 0 else 2
+            kernel = 2 * patch if i == 0 else 3
+            padding = patch // 2 if i == 0 else 1
+            convolutions.append(nn.Conv2d(inputs, outputs, kernel, stride, padding))
+            inputs = outputs
+        self.convolutions = nn.ModuleList(convolutions)
+        self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(8, c), c) for c in channels)
+        self.films: nn.ModuleList | None = None
+        if film:
+            self.films = nn.ModuleList(nn.Linear(language_size, 2 * c) for c in channels)
+            for layer in self.films:
+                assert isinstance(layer, nn.Linear)
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        self.keypoints: nn.Conv2d | None = None
+        if keypoints:
+            self.keypoints = nn.Conv2d(channels[-2], keypoints, 1)
+
+    def forward(self, image: Tensor, language: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``image (B, 3, H, W)`` in [-1, 1] to the last map and the keypoints.
+
+        Returns:
+            The map ``(B, C, h, w)`` and keypoints ``(B, 2·K)``: x then y of each, in [-1, 1].
+        """
+        x, points = image, None
+        last = len(self.convolutions) - 1
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            if i == last and self.keypoints is not None:
+                points = spatial_softmax(self.keypoints(x))
+            x = norm(convolution(x))
+            if self.films is not None:
+                gain, bias = self.films[i](language)[:, :, None, None].chunk(2, dim=1)
+                x = x * (1 + gain) + bias
+            x = F.gelu(x, approximate="tanh")
+        return x, points
+
+
+def spatial_softmax(maps: Tensor) -> Tensor:
+    """Expected position under each map's softmax: ``(B, K, h, w)`` to ``(B, 2·K)`` in [-1, 1]."""
+    batch, keypoints, height, width = maps.shape
+    weight = maps.reshape(batch, keypoints, -1).float().softmax(-1).view_as(maps)
+    xs = torch.linspace(-1, 1, width, device=maps.device)
+    ys = torch.linspace(-1, 1, height, device=maps.device)
+    return torch.cat([(weight.sum(2) * xs).sum(-1), (weight.sum(3) * ys).sum(-1)], dim=-1)
+
+
+class SmallVLA(Backbone):
+    """See the module."""
+
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class Config(BackboneConfig):
+        """Size of the backbone; the defaults have about one million parameters."""
+
+        width: int = 128
+        """D, entries of a token."""
+        depth: int = 3
+        """Transformer layers."""
+        attention_heads: int = 4
+        """Heads of each attention; divides ``width``."""
+        mlp_ratio: int = 4
+        """Inner width of the MLPs over ``width``."""
+        patch: int = 4
+        """Stride of the first convolution, pixels; its kernel is twice as large."""
+        channels: tuple[int, ...] = (48, 64, 96)
+        """Channels after each convolution; every one after the first halves the map."""
+        film: bool = True
+        """Whether the instruction modulates the convolutions."""
+        keypoints: int = 32
+        """Spatial-softmax keypoints per camera, read before the last convolution; 0 for none."""
+        shared_stem: bool = False
+        """Whether all cameras go through the same convolutions."""
+
+        def build(
+            self,
+            *,
+            cameras: Mapping[str, tuple[int, int]],
+            states: Mapping[str, int],
+            observation_steps: int,
+            language_size: int,
+        ) -> SmallVLA:
+            """Make the backbone, see :meth:`BackboneConfig.build`."""
+            return SmallVLA(self, cameras, states, observation_steps, language_size)
+
+    def __init__(
+        self,
+        config: SmallVLA.Config,
+        cameras: Mapping[str, tuple[int, int]],
+        states: Mapping[str, int],
+        observation_steps: int,
+        language_size: int,
+    ) -> None:
+        super().__init__()
+        if len(config.channels) < 2:
+            raise ValueError("backbone.channels needs at least two convolutions")
+        width = config.width
+        self.width = width
+        self.camera_names = tuple(cameras)
+        self.state_names = tuple(states)
+        self.shared_stem = config.shared_stem
+
+        def stem() -> Stem:
+            return Stem(config.channels, config.patch, language_size, config.film, config.keypoints)
+
+        count = min(1, len(cameras)) if config.shared_stem else len(cameras)
+        self.stems = nn.ModuleList(stem() for _ in range(count))
+        self.patches = nn.Linear(config.channels[-1], width)
+        # One learned embedding per camera, time and cell: it says where a token comes from.
+        self.places = nn.ParameterList()
+        shrink = config.patch * 2 ** (len(config.channels) - 1)
+        for name, (height, column) in cameras.items():
+            if height % shrink or column % shrink:
+                raise ValueError(
+                    f"camera {name!r} is {height}x{column} pixels, and the stem needs multiples "
+                    f"of {shrink}; resize it, or change backbone.patch or backbone.channels"
+                )
+            cells = (height // shrink) * (column // shrink)
+            self.places.append(nn.Parameter(0.02 * torch.randn(observation_steps, cells, width)))
+        self.points = nn.ModuleList(
+            mlp_in(2 * config.keypoints, width) for _ in cameras if config.keypoints
+        )
+        self.states = nn.ModuleList(mlp_in(size, width) for size in states.values())
+        self.language = nn.Linear(language_size, width)
+        singles = 2 + observation_steps * (len(states) + len(self.points))
+        self.singles = nn.Parameter(0.02 * torch.randn(singles, width))
+        self.blocks = nn.ModuleList(
+            EncoderLayer(width, config.attention_heads, config.mlp_ratio)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        images: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
+        language: Tensor,
+        layers: bool = False,
+    ) -> Features:
+        """See :meth:`Backbone.forward`. Token 0 is the readout, token 1 the instruction."""
+        batch = language.shape[0]
+        # MiniLM's embeddings have length 1; times sqrt(E) their entries have unit variance.
+        language = language * math.sqrt(language.shape[-1])
+        patches: list[Tensor] = []
+        singles: list[Tensor] = [torch.zeros_like(self.language(language)), self.language(language)]
+        for i, name in enumerate(self.camera_names):
+            image = images[name]  # (B, T, H, W, 3)
+            steps = image.shape[1]
+            # A uint8 (B, H, W, 3) image seen as (B, 3, H, W) is already in channels_last order.
+            flat = image.flatten(0, 1).permute(0, 3, 1, 2)  # (B·T, 3, H, W)
+            flat = flat.to(language.dtype, memory_format=torch.channels_last) / 127.5 - 1
+            stem = self.stems[0 if self.shared_stem else i]
+            grid, points = stem(flat, language.repeat_interleave(steps, dim=0))
+            cells = self.patches(grid.flatten(2).transpose(1, 2))  # (B·T, h·w, D)
+            cells = cells.view(batch, steps, -1, self.width) + self.places[i]
+            patches.append(cells.flatten(1, 2))  # (B, T·h·w, D)
+            if points is not None:
+                token = self.points[i](points).view(batch, steps, self.width)
+                singles.extend(token.unbind(1))
+        for name, embed in zip(self.state_names, self.states, strict=True):
+            singles.extend(embed(state[name]).unbind(1))  # T × (B, D)
+        x = torch.cat([torch.stack(singles, dim=1) + self.singles, *patches], dim=1)  # (B, N, D)
+        kept: list[Tensor] = []
+        for block in self.blocks:
+            x = block(x)
+            if layers:
+                kept.append(x)
+        x = self.norm(x)
+        return Features(tokens=x, pooled=x[:, 0], layers=tuple(kept))
+
+
+def mlp_in(size: int, width: int) -> nn.Sequential:
+    """``(..., size)`` to ``(..., width)`` with one hidden layer."""
+    return nn.Sequential(
+        nn.Linear(size, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
+    )
