@@ -45,10 +45,10 @@ from enactive.worlds.world import EventSpec, Snapshot, Step, WorldSpec
 RATE_HZ = 80.0
 """5 simulation steps of 2.5 ms each per control step."""
 
-FRONT = View(name="front", lookat=(0.0, 0.67, 0.1), distance=1.0, azimuth=135.0, elevation=-30.0)
+FRONT = View(name="front", lookat=(0.0, 0.67, 0.14), distance=0.92, azimuth=135.0, elevation=-30.0)
 """The whole workspace over the robot's shoulder, where ``corner2`` looks from."""
 
-CLOSE = View(name="close", lookat=(0.0, 0.72, 0.1), distance=0.72, azimuth=-90.0, elevation=-55.0)
+CLOSE = View(name="close", lookat=(0.0, 0.69, 0.1), distance=0.76, azimuth=-90.0, elevation=-55.0)
 """The objects from above, facing the robot: their positions on the table are seen best here."""
 
 FAUCET_ANGLE = 0.5
