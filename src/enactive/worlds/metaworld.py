@@ -224,7 +224,8 @@ class MetaWorld:
         state: dict[str, Any] = msgpack.unpackb(snapshot.payload)  # pyright: ignore
         slot = self._slot(state["task"])
         metaworld_state.put_back(slot.env, state["environment"])
-        metaworld_state.set_mujoco_state(slot.env, np.frombuffer(state["mujoco"], np.float64))
+        physics = np.frombuffer(state["mujoco"], np.float64).copy()
+        metaworld_state.set_mujoco_state(slot.env, physics)
         self._episode = _Episode(
             task=Task(name=state["task"], instruction=state["instruction"]),
             slot=slot,
@@ -375,6 +376,7 @@ def _begin(slot: _Slot, generator: np.random.Generator) -> None:
     env = slot.env
     metaworld_state.put_back(env, slot.pristine)
     mujoco.mj_resetData(env.model, env.data)
+    mujoco.mj_forward(env.model, env.data)  # some tasks read orientations before the first step
     env.np_random = generator
     env._freeze_rand_vec = False
     with _hand_at_rest(env):
@@ -419,7 +421,7 @@ def _facts(slot: _Slot, info: Mapping[str, Any], success: bool) -> dict[str, boo
 
 def _pressed_by_both_pads(env: Any) -> bool:
     model, data = env.model, env.data
-    if data.ncon == 0:
+    if data.ncon == 0 or data.nefc == 0:
         return False
     bodies = model.geom_bodyid[data.contact.geom]  # (C, 2)
     address = data.contact.efc_address  # (C,)
