@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enactive.episodes.dataset import Dataset
+from enactive.episodes.layout import sync
 from enactive.episodes.windows import Subset
 
 Frames = NDArray[np.uint8]
@@ -307,6 +308,8 @@ class _DiskCache:
             for camera, key in keys.items():
                 about = {"dataset": str(dataset.path), "camera": camera, "layout": LAYOUT}
                 (scratch / key / "about.json").write_text(json.dumps(about), encoding="utf-8")
+                # A machine that goes down must not leave a file of the right size without content.
+                sync(scratch / key / "frames.npy")
                 shutil.rmtree(self._directory / key, ignore_errors=True)  # an invalid one
                 os.replace(scratch / key, self._directory / key)
         finally:
@@ -340,7 +343,7 @@ class _DiskCache:
         return shutil.disk_usage(self._directory).free > needed + 2**28
 
     @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str) -> Generator[None]:
         """One process decodes a dataset, the others wait for it."""
         digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
         with (self._directory / f".{digest}.lock").open("a") as file:
