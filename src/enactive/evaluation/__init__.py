@@ -1,0 +1,1 @@
+"""Evaluation: rollouts, intervals and tests, replay, forks, reports."""

@@ -1,0 +1,1 @@
+"""Policies: who decides. The contract is :class:`~enactive.policies.policy.Policy`."""
