@@ -9,6 +9,7 @@ not packaged is named by where it is, ``"package.module:Class"`` or ``"path/to/f
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -78,22 +79,32 @@ def _from_path(where: str) -> Any:
         path = Path(module_name).resolve()
         if not path.is_file():
             raise UnknownPart(f"{where!r}: there is no file {path}")
-        alias = _FILE_MODULE + path.stem
+        # Two files of one name are two modules; the second must not take the first one's place.
+        digest = hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()
+        alias = f"{_FILE_MODULE}{path.stem}_{digest}"
         module = sys.modules.get(alias)
-        if module is None or getattr(module, "__file__", None) != str(path):
+        if module is None:
             spec = importlib.util.spec_from_file_location(alias, path)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[alias] = module
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[alias]
+                raise
     else:
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
+            # A module that exists but needs a package that is not installed is another matter.
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise
             raise UnknownPart(f"{where!r}: {error}") from error
     value: Any = module
     for step in attribute.split("."):
         if not hasattr(value, step):
-            raise UnknownPart(f"{where!r}: {module.__name__} has no {step!r}; {suggest(step, dir(value))}")
+            public = [name for name in dir(value) if not name.startswith("_")]
+            raise UnknownPart(f"{where!r}: there is no {step!r} in it; {suggest(step, public)}")
         value = getattr(value, step)
     return value

@@ -1,0 +1,65 @@
+"""What an import brings along: `import enactive` and `enactive --help` stay light."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import enactive
+
+HEAVY = ("torch", "transformers", "mujoco", "metaworld", "gymnasium", "pyarrow", "av", "scipy")
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after ``code``."""
+    program = f"import sys\n{code}\nprint(*sorted(n for n in sys.modules if '.' not in n))"
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return set(output.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert modules_after("import enactive").isdisjoint({*HEAVY, "numpy", "pydantic", "tyro"})
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from enactive.cli import main\nmain(['--help'])"
+    assert modules_after(code).isdisjoint({*HEAVY, "tyro", "rich"})
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["enactive.actions.spaces", "enactive.actions.chain", "enactive.worlds.world",
+     "enactive.episodes", "enactive.evaluation", "enactive.policies.policy"],
+)  # fmt: skip
+def test_the_vocabulary_needs_no_torch(module: str) -> None:
+    assert modules_after(f"import {module}").isdisjoint({"torch", "transformers", "mujoco"})
+
+
+def test_every_module_imports_without_side_effects_on_random_state() -> None:
+    """Importing changes neither NumPy's nor Python's global generators, nor torch's threads."""
+    pytest.importorskip("torch")
+    names = [
+        info.name
+        for info in pkgutil.walk_packages(enactive.__path__, "enactive.")
+        if not info.name.endswith("__main__")
+    ]
+    code = "\n".join(
+        [
+            "import random, numpy, torch, importlib",
+            "before = random.getstate(), numpy.random.get_state()[1].tobytes()",
+            "drawn, threads = torch.initial_seed(), torch.get_num_threads()",
+            f"for name in {names!r}: importlib.import_module(name)",
+            "assert before == (random.getstate(), numpy.random.get_state()[1].tobytes())",
+            "assert drawn == torch.initial_seed() and threads == torch.get_num_threads()",
+        ]
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert importlib.metadata.version("enactive") == enactive.__version__
