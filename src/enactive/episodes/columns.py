@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
+
+Table: TypeAlias = Any
+"""A ``pyarrow.Table``; PyArrow ships no types."""
+ArrowType: TypeAlias = Any
+"""A ``pyarrow.DataType``."""
+ArrowArray: TypeAlias = Any
+"""A ``pyarrow.Array``."""
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How v3 stores a lossless image: Hugging Face's ``datasets.Image``."""
@@ -51,7 +58,7 @@ def to_numpy(column: Any) -> NDArray[Any]:
     return np.ascontiguousarray(values.reshape(shape))
 
 
-def arrow_type(feature: dict[str, Any]) -> pa.DataType:
+def arrow_type(feature: dict[str, Any]) -> ArrowType:
     """The Arrow type of a v3 feature, as ``datasets`` declares it.
 
     Raises:
@@ -68,7 +75,7 @@ def arrow_type(feature: dict[str, Any]) -> pa.DataType:
     return pa.list_(pa.field("element", scalar), shape[0])
 
 
-def from_numpy(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
+def from_numpy(values: NDArray[Any], kind: ArrowType) -> ArrowArray:
     """An array ``(N,)`` or ``(N, D)`` as an Arrow column of type ``kind``."""
     if pa.types.is_fixed_size_list(kind):
         flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind.value_type)
@@ -76,7 +83,7 @@ def from_numpy(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values.reshape(len(values)), type=kind)
 
 
-def encode_images(images: NDArray[np.uint8]) -> pa.Array:
+def encode_images(images: NDArray[np.uint8]) -> ArrowArray:
     """``uint8 (T, H, W, 3)`` as PNG bytes in a column of :data:`IMAGE_TYPE`."""
     rows = [{"bytes": to_png(image), "path": None} for image in images]
     return pa.array(rows, type=IMAGE_TYPE)
@@ -90,7 +97,7 @@ def to_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def decode_images(rows: Sequence[dict[str, Any]], root: Any) -> NDArray[np.uint8]:
-    """Rows of an image column as ``uint8 (T, H, W, 3)``; a row without bytes is read from its path."""
+    """Rows of an image column as ``uint8 (T, H, W, 3)``; without bytes, read from its path."""
     images: list[NDArray[np.uint8]] = []
     for row in rows:
         source = io.BytesIO(row["bytes"]) if row.get("bytes") else root / row["path"]

@@ -15,14 +15,14 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from enactive.episodes import layout
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Generator[None]:
     """Hold the dataset's write lock; other writers wait. Held by the process, freed if it dies."""
     path = root / layout.LOCK
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ class Dataset:
         self.num_episodes = int(self.info["total_episodes"])
         self.num_frames = int(self.info["total_frames"])
         self._columns: dict[str, NDArray[Any]] = {}
-        self._tables: dict[str, pa.Table] = {}
+        self._tables: dict[str, columns.Table] = {}
         if check:
             from enactive.episodes.validation import quick_problems, raise_problems
 
@@ -122,9 +122,7 @@ class Dataset:
         """The episode table, in order."""
         table = self.episode_table
         names = set(table.column_names)
-        rows = {
-            name: table[name].to_pylist() for name in names if not name.startswith("stats/")
-        }
+        rows = {name: table[name].to_pylist() for name in names if not name.startswith("stats/")}
         entries: list[EpisodeEntry] = []
         start = 0
         for row in range(table.num_rows):
@@ -160,7 +158,7 @@ class Dataset:
         return spans
 
     @cached_property
-    def episode_table(self) -> pa.Table:
+    def episode_table(self) -> columns.Table:
         """``meta/episodes`` as one Arrow table, per-episode statistics included."""
         paths = sorted((self.path / "meta" / "episodes").glob("*/*.parquet"))
         if not paths:
@@ -310,7 +308,7 @@ class Dataset:
         """The events of one episode; empty if none are kept."""
         return sidecar.events(self._table("events"), episode)
 
-    def _table(self, name: str) -> pa.Table:
+    def _table(self, name: str) -> columns.Table:
         if name not in self._tables:
             self._tables[name] = sidecar.read_table(self.path, name)
         return self._tables[name]
@@ -330,9 +328,7 @@ class Dataset:
         return Episode(
             header=record.header,
             images={camera: self.video(camera, episode) for camera in self.cameras},
-            state={
-                layout.state_name(key): rows[key].reshape(len(rows[key]), -1) for key in states
-            },
+            state={layout.state_name(key): rows[key].reshape(len(rows[key]), -1) for key in states},
             actions=actions,
             expert_actions=rows.get(layout.EXPERT),
             rewards=rows["next.reward"],

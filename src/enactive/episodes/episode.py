@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,26 @@ def array_hash(array: NDArray[Any]) -> bytes:
 def observation_hashes(observation: Observation) -> dict[str, bytes]:
     """Hash of every picture and state vector: ``"images.<camera>"`` and ``"state.<name>"``."""
     hashes = {f"images.{name}": array_hash(image) for name, image in observation.images.items()}
-    return hashes | {f"state.{name}": array_hash(v) for name, v in observation.state.items()}
+    for name, vector in observation.state.items():
+        hashes[f"state.{name}"] = array_hash(np.asarray(vector, np.float32))
+    return hashes
+
+
+def action_value(action: Any) -> Any:
+    """An action as it is recorded: ``float32 (A,)``, ``int64 (1,)`` or a JSON value."""
+    if isinstance(action, np.ndarray | np.number | int | float) and not isinstance(action, bool):
+        values = np.atleast_1d(np.asarray(action))
+        return values.astype(np.int64 if values.dtype.kind in "iu" else np.float32)
+    return action
+
+
+def action_hash(action: Any) -> bytes:
+    """128-bit blake2b of an action, as :func:`action_value` gives it."""
+    value = action_value(action)
+    if isinstance(value, np.ndarray):
+        return array_hash(cast("NDArray[Any]", value))
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=HASH_BYTES).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +88,9 @@ class EpisodeHeader:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EpisodeHeader:
         """The header that :meth:`to_dict` described."""
-        return cls(**{**data, "task": Task(**data["task"])})
+        fields: dict[str, Any] = dict(data)
+        fields["task"] = Task(**fields["task"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +156,7 @@ class Episode:
     """``(T, A)``: what the expert would have done, where the executed action was perturbed."""
     events: tuple[Event, ...] = ()
     deliberations: tuple[Deliberation, ...] = ()
-    """Decisions in the order of their steps; steps that executed part of an earlier one have none."""
+    """Decisions in the order of their steps; other steps executed part of one."""
     hashes: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict[str, NDArray[np.uint8]])
     """``"images.<camera>"`` and ``"state.<name>"`` to ``uint8 (T or T+1, 16)`` (with the final
     observation, if it was recorded), ``"action"`` to ``(T, 16)``: :func:`array_hash` of the raw
@@ -164,7 +186,7 @@ def episode_hashes(
     rows |= {f"state.{name}": [array_hash(a) for a in values] for name, values in state.items()}
     for name, digest in (observation_hashes(final) if final else {}).items():
         rows.setdefault(name, []).append(digest)
-    rows["action"] = [array_hash(action) for action in actions]
+    rows["action"] = [action_hash(action) for action in actions]
     return {name: hash_rows(digests) for name, digests in rows.items()}
 
 

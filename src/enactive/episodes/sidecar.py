@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from enactive.actions.chain import Chain
 from enactive.actions.decision import Cost
 from enactive.episodes import layout
+from enactive.episodes.columns import Table
 from enactive.episodes.episode import (
     Deliberation,
     Episode,
@@ -117,7 +118,7 @@ def rows_of(index: int, episode: Episode, histograms: Mapping[str, NDArray[np.in
     return {"episodes": [row], "chains": chains, "events": events}
 
 
-def read_table(root: Path, table: str, columns: list[str] | None = None) -> pa.Table:
+def read_table(root: Path, table: str, columns: list[str] | None = None) -> Table:
     """One of our tables, whole; empty where the dataset has none (it is somebody else's)."""
     paths = sorted((root / layout.OWN / table).glob("*/*.parquet"))
     if not paths:
@@ -127,7 +128,7 @@ def read_table(root: Path, table: str, columns: list[str] | None = None) -> pa.T
     return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
 
 
-def records(table: pa.Table) -> Iterable[EpisodeRecord]:
+def records(table: Table) -> Iterable[EpisodeRecord]:
     """The episodes of an ``episodes`` table."""
     for row in table.select(["episode_index", "header", "outcome", "hashes"]).to_pylist():
         yield EpisodeRecord(
@@ -146,7 +147,7 @@ def histograms(row: Iterable[Mapping[str, Any]]) -> dict[str, NDArray[np.int64]]
     }
 
 
-def deliberations(table: pa.Table, episode: int) -> tuple[Deliberation, ...]:
+def deliberations(table: Table, episode: int) -> tuple[Deliberation, ...]:
     """The decisions of one episode, from a ``chains`` table."""
     found: list[Deliberation] = []
     for row in _of_episode(table, episode):
@@ -161,11 +162,11 @@ def deliberations(table: pa.Table, episode: int) -> tuple[Deliberation, ...]:
     return tuple(found)
 
 
-def events(table: pa.Table, episode: int) -> tuple[Event, ...]:
+def events(table: Table, episode: int) -> tuple[Event, ...]:
     """The events of one episode, from an ``events`` table."""
     return tuple(Event(step=row["step"], name=row["name"]) for row in _of_episode(table, episode))
 
 
-def _of_episode(table: pa.Table, episode: int) -> list[dict[str, Any]]:
+def _of_episode(table: Table, episode: int) -> list[dict[str, Any]]:
     mask = table["episode_index"].to_numpy() == episode
     return table.filter(pa.array(mask)).to_pylist()

@@ -72,7 +72,7 @@ class QuantileSketch:
             level += 1
 
     def quantiles(self, fractions: list[float]) -> NDArray[np.float64]:
-        """``(len(fractions), D)``, interpolated linearly between ranks as ``numpy.quantile`` does."""
+        """``(len(fractions), D)``, interpolated linearly as ``numpy.quantile`` does."""
         values = np.concatenate(self.levels)
         weights = np.concatenate(
             [np.full(len(rows), 2**level, np.int64) for level, rows in enumerate(self.levels)]
@@ -174,7 +174,7 @@ class ImageStatistics:
         self.histogram += other.histogram
 
     def summary(self) -> Summary:
-        """Statistic name to ``float64 (3, 1, 1)``; ``count`` is the number of pictures, ``(1,)``."""
+        """Statistic name to ``float64 (3, 1, 1)``; ``count`` counts pictures, ``(1,)``."""
         values = np.arange(256) / 255.0
         pixels = self.histogram.sum(axis=1)  # (3,)
         mean = self.histogram @ values / pixels
@@ -202,7 +202,7 @@ def sampled_rows(length: int) -> NDArray[np.int64]:
 
 
 def thinned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every k-th pixel of pictures of 300 pixels and more, by LeRobot's rule; others as they are."""
+    """Every k-th pixel of pictures of 300 pixels and more, by LeRobot's rule."""
     height, width = images.shape[1:3]
     if max(height, width) < 300:
         return images

@@ -155,9 +155,7 @@ class DatasetWriter:
             what = ", ".join(sorted(changed)) or f"fps {self.fps:g} is not {dataset.fps:g}"
             raise ValueError(f"{self.path} was written with other features: {what}")
         own = sidecar.read_table(self.path, "episodes", ["id"])
-        return _State(
-            dataset=dataset, tasks=list(dataset.tasks), ids=set(own["id"].to_pylist())
-        )
+        return _State(dataset=dataset, tasks=list(dataset.tasks), ids=set(own["id"].to_pylist()))
 
 
 class _Commit:
@@ -174,11 +172,9 @@ class _Commit:
         self.frame = state.dataset.num_frames if state.dataset else 0
         self.first = state.dataset.num_episodes if state.dataset else 0
         self.where = self._after(old, "data")
-        self.parquet: pq.ParquetWriter | None = None
+        self.parquet: Any = None
         self.sink: Any = None
-        self.schema = pa.schema(
-            [pa.field(key, kind) for key, kind in writer.types.items()]
-        )
+        self.schema = pa.schema([pa.field(key, kind) for key, kind in writer.types.items()])
         self.threads = ThreadPoolExecutor(max(len(writer.cameras), 1), "enactive-encode")
 
     def __enter__(self) -> _Commit:
@@ -290,7 +286,7 @@ class _Commit:
         self._close_parquet()
         for key in self.writer.cameras:
             self._place_videos(key)
-        last = self.state.dataset.episode_table if self.state.dataset else None
+        last: Any = self.state.dataset.episode_table if self.state.dataset else None
         where = self._after(last, "meta/episodes")
         self._write_episodes(where)
         for table, rows in self.side.items():
@@ -328,7 +324,7 @@ class _Commit:
             where = layout.next_file(*where, layout.CHUNK_SIZE)
 
     @staticmethod
-    def _after(table: pa.Table | None, group: str) -> tuple[int, int]:
+    def _after(table: columns.Table | None, group: str) -> tuple[int, int]:
         """The first unused file indices of a group, after the last row of the episode table."""
         if table is None or not table.num_rows:
             return (0, 0)
@@ -339,7 +335,7 @@ class _Commit:
         return layout.next_file(int(last[0]), int(last[1]), layout.CHUNK_SIZE)
 
     def _place_videos(self, key: str) -> None:
-        """Join the episodes' mp4 parts into files of at most ``video_mb``, the last one included."""
+        """Join the episodes' mp4 parts into files of at most ``video_mb``."""
         limit = self.writer.video_mb * 2**20
         group: list[Path] = []
         where, shown, size = self._last_video(key, self.staged[0].parts[key], group)
@@ -371,15 +367,14 @@ class _Commit:
         entry = self.state.dataset.episodes[-1]
         path = entry.videos[layout.camera_name(key)].path
         row = table.num_rows - 1
-        where = tuple(
-            int(table[f"videos/{key}/{name}"][row].as_py()) for name in ("chunk_index", "file_index")
-        )
+        chunk = int(table[f"videos/{key}/chunk_index"][row].as_py())
+        file = int(table[f"videos/{key}/file_index"][row].as_py())
         size = path.stat().st_size
         room = size + part.stat().st_size <= self.writer.video_mb * 2**20
         if room and video.parameters(path) == video.parameters(part):
             group.append(path)
-            return (where[0], where[1]), video.rate_and_count(path)[1], size
-        return layout.next_file(where[0], where[1], layout.CHUNK_SIZE), 0, 0
+            return (chunk, file), video.rate_and_count(path)[1], size
+        return layout.next_file(chunk, file, layout.CHUNK_SIZE), 0, 0
 
     def _join(self, key: str, where: tuple[int, int], group: list[Path]) -> None:
         name = layout.VIDEO.format(video_key=key, chunk_index=where[0], file_index=where[1])
@@ -457,7 +452,7 @@ def _info(writer: DatasetWriter, dataset: Dataset | None) -> dict[str, Any]:
     }
 
 
-def _tasks_table(tasks: list[str]) -> pa.Table:
+def _tasks_table(tasks: list[str]) -> columns.Table:
     """``meta/tasks.parquet`` as pandas writes a frame that is indexed by the instruction."""
     index = "__index_level_0__"
     describe = [

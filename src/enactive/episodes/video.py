@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class VideoCodec:
     group: int = 2
     """Frames from one key frame to the next."""
     quality: int = 20
-    """Constant rate factor: 0 is (nearly) lossless, 51 is worst. LeRobot's default for AV1 is 30."""
+    """Constant rate factor: 0 is nearly lossless, 51 is worst. LeRobot's AV1 default is 30."""
     preset: str = "veryfast"
     """The encoder's speed preset (``"12"`` is LeRobot's for ``libsvtav1``)."""
     pixel_format: str = "yuv420p"
@@ -168,7 +169,7 @@ def rate_and_count(path: Path) -> tuple[Fraction | None, int]:
             if not frames:
                 frames = sum(1 for packet in container.demux(video) if packet.pts is not None)
             return video.average_rate, frames
-    except (av.FFmpegError, IndexError) as error:
+    except (av.error.FFmpegError, IndexError) as error:
         raise UnreadableVideo(f"{path} cannot be opened: {error}") from error
 
 
@@ -201,7 +202,7 @@ def decode_into(path: Path, start: int, rate: Fraction, out: Frames) -> None:
             found += 1
             if found == wanted:
                 return
-    except (av.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise UnreadableVideo(f"{path} cannot be decoded: {error}") from error
     raise UnreadableVideo(
         f"{path} ends after frame {start + found - 1}; frames {start} to {start + wanted - 1} "
