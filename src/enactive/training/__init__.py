@@ -1,0 +1,1 @@
+"""Training: one trainer for every model. Importing this package does not import PyTorch."""
