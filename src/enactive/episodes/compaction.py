@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from enactive.episodes import layout, sidecar
@@ -17,6 +17,7 @@ def compact(
     journal: Journal,
     path: Path | str,
     *,
+    ids: Collection[str] | None = None,
     storage: Storage = "video",
     codec: VideoCodec | None = None,
     expert: bool | None = None,
@@ -32,6 +33,7 @@ def compact(
     Args:
         journal: where the episodes are.
         path: the dataset, made if it is not there.
+        ids: which of the finished episodes; by default all.
         storage: cameras as mp4 or as lossless PNG; for a new dataset only.
         codec: how cameras are encoded, where they are mp4.
         expert: whether to keep the column ``action.expert``; by default, whether the first
@@ -45,6 +47,8 @@ def compact(
     """
     present = _ids(Path(path))
     todo = [header for header in journal.readable() if header.id not in present]
+    if ids is not None:
+        todo = [header for header in todo if header.id in ids]
     if todo and not (Path(path) / layout.INFO).exists():
         first = journal.read(todo[0].id)
         labelled = first.expert_actions is not None if expert is None else expert
