@@ -88,7 +88,7 @@ class Renderer:
         self.size = size
         self.quality = quality
         self.sites = sites
-        gl_class: Any = mujoco.GLContext  # pyright: ignore
+        gl_class: Any = mujoco.GLContext
         self._gl = gl_class(size, size)
         self._contexts: list[Any] = []
         self._finalizer = weakref.finalize(self, _free, self._gl, self._contexts)
@@ -138,7 +138,6 @@ class Canvas:
         self._model = model
         self._mujoco = mujoco
         self.context: Any = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
         self._scene: Any = mujoco.MjvScene(model, maxgeom=1000)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = int(quality.shadowsize > 0)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = int(quality.reflections)
@@ -156,6 +155,9 @@ class Canvas:
         """Every view of the state ``data``: name to ``uint8 (S, S, 3)``, first row at the top."""
         mujoco = self._mujoco
         self._renderer.make_current()
+        # Another model's canvas may have been drawn on since: without this, the first picture
+        # after a change of models lands in that one's buffer.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
         size = self._renderer.size
         images: dict[str, NDArray[np.uint8]] = {}
         for view, camera in zip(self._renderer.views, self._cameras, strict=True):
