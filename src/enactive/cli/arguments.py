@@ -24,7 +24,7 @@ def parse(
     argv: Sequence[str],
     command: str,
     *,
-    default: T | None = None,
+    defaults: Mapping[str, Any] | None = None,
     description: str | None = None,
 ) -> T:
     """The ``arguments`` that ``argv`` spells; prints help or an error and exits as tyro does.
@@ -33,15 +33,22 @@ def parse(
         arguments: a dataclass; its docstring is the help's text, examples included.
         argv: the words after the command.
         command: its name.
-        default: values instead of the class's own defaults; the parts in it decide which
-            parts' fields are exposed.
+        defaults: values instead of the class's own defaults. The class of a part in it decides
+            which options there are.
         description: text instead of the docstring.
     """
-    options: dict[str, Any] = {} if default is None else {"default": default}
+    options: dict[str, Any] = {}
+    if defaults is not None:
+        values = dict(defaults)
+        for field in dataclasses.fields(arguments):  # type: ignore[arg-type]
+            missing = field.default is dataclasses.MISSING
+            if missing and field.default_factory is dataclasses.MISSING:
+                values.setdefault(field.name, tyro.MISSING)
+        options["default"] = arguments(**values)
     return tyro.cli(
         arguments,
         prog=f"enactive {command}",
-        description=description,
+        description=documentation(arguments) if description is None else description,
         args=list(argv),
         config=(tyro.conf.FlagCreatePairsOff,),
         **options,

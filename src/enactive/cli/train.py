@@ -1,0 +1,153 @@
+"""``enactive train``: a policy from datasets."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from enactive import configuration
+from enactive.cli.arguments import choose_parts, describe_choices, parse
+from enactive.cli.derived import derive
+from enactive.cli.loading import dataset_path
+from enactive.cli.mistakes import UserError, wiring
+from enactive.training.config import Source, Training
+
+PARTS = {
+    "head": ("heads", "flow_matching"),
+    "backbone": ("backbones", "small_vla"),
+}
+DESCRIPTION = """Train a policy on one or more LeRobot v3 datasets.
+
+The run is written to --out: config.yaml, log.jsonl, tensorboard/ and checkpoints/. Run the same
+command again to go on after an interruption: the result has the same bits. Several processes:
+torchrun --nproc-per-node 8 -m enactive train ...
+
+Examples:
+  enactive train runs/demos --out runs/policy
+  enactive train runs/demos --head l1 --horizon 8 --steps 3000 --out runs/l1
+  enactive train runs/a runs/b --weights 3 1 --out runs/mixed
+  enactive train --config runs/policy/config.yaml --seed 1 --out runs/again
+  enactive train runs/demos --head my_head.py:MyHead.Config --out runs/mine"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the words, then train."""
+    choices, rest = choose_parts(argv, PARTS)
+    base, rest = _base(rest)
+    model: dict[str, Any] = {}
+    for part in PARTS:
+        if choices[part].given or base is None:
+            model[part] = choices[part].config
+    default = base.model if base is not None else Training.__dataclass_fields__["model"].default_factory()
+    options = derive(
+        "Options",
+        Training,
+        without=("run", "data", "stages", "action_space"),
+        flat=("model",),
+        extra={
+            "data": (
+                Annotated[
+                    tyro.conf.Positional[tuple[Path, ...]],
+                    tyro.conf.arg(metavar="DATA", help="Datasets, or directories of collections."),
+                ],
+                (),
+            ),
+            "out": (
+                Annotated[Path | None, tyro.conf.arg(help="Directory of the run.")],
+                None,
+            ),
+            "weights": (
+                Annotated[
+                    tuple[float, ...],
+                    tyro.conf.arg(help="Share of each dataset; by default its number of frames."),
+                ],
+                (),
+            ),
+        },
+    )
+    values: dict[str, Any] = {}
+    if base is not None:
+        kept = [field.name for field in dataclasses.fields(options)]
+        values = {name: getattr(base, name) for name in kept if hasattr(base, name)}
+        values["data"] = tuple(Path(source.path) for source in base.data)
+        values["weights"] = tuple(s.weight for s in base.data if s.weight is not None)
+    values["model"] = dataclasses.replace(default, **model)
+    arguments = parse(
+        options,
+        rest,
+        "train",
+        defaults=values,
+        description=f"{DESCRIPTION}\n\n{describe_choices(PARTS, choices)}",
+    )
+    return run(_training(arguments, base))
+
+
+def _base(argv: Sequence[str]) -> tuple[Training | None, list[str]]:
+    """The configuration of ``--config FILE``, and the other words."""
+    words = list(argv)
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option != "--config":
+            continue
+        if not equals:
+            value = words[place + 1] if place + 1 < len(words) else ""
+        if not value:
+            raise UserError("--config needs a file, e.g. runs/policy/config.yaml")
+        del words[place : place + (1 if equals else 2)]
+        with wiring():
+            return configuration.load_yaml(Training, Path(value)), words
+    return None, words
+
+
+def _training(arguments: Any, base: Training | None) -> Training:
+    """The run that the words describe."""
+    if not arguments.data:
+        raise UserError("name at least one dataset: enactive train DATA --out RUN")
+    if arguments.out is None:
+        raise UserError("--out names the directory of the run, e.g. --out runs/policy")
+    weights: Sequence[float | None] = arguments.weights or [None] * len(arguments.data)
+    if len(weights) != len(arguments.data):
+        raise UserError(
+            f"--weights: {len(arguments.weights)} weights for {len(arguments.data)} datasets"
+        )
+    names = {Path(source.path): source.name for source in base.data} if base is not None else {}
+    paths = [dataset_path(path) for path in arguments.data]
+    # Two collections keep their datasets under the same last name; their own names tell them apart.
+    labels = [names.get(path, "") or (path.parent.name if path != given else "")
+              for given, path in zip(arguments.data, paths, strict=True)]  # fmt: skip
+    sources = tuple(
+        Source(path=path, name=label, weight=weight)
+        for path, label, weight in zip(paths, labels, weights, strict=True)
+    )
+    given = {
+        field.name: getattr(arguments, field.name)
+        for field in dataclasses.fields(arguments)
+        if field.name not in ("data", "out", "weights")
+    }
+    kept = {"stages": base.stages, "action_space": base.action_space} if base is not None else {}
+    with wiring():
+        return Training(run=arguments.out, data=sources, **kept, **given)
+
+
+def run(config: Training) -> int:
+    """Train and say where the policy is."""
+    from enactive.configuration import ConfigurationError
+    from enactive.episodes.dataset import BrokenDataset
+    from enactive.training.trainer import train
+
+    try:
+        result = train(config)
+    except (ConfigurationError, BrokenDataset, FileNotFoundError) as error:
+        raise UserError(str(error)) from error
+    if not result.finished:
+        with contextlib.suppress(BrokenPipeError):
+            print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
+        return 130
+    print(f"{config.run}: {result.step} steps; checkpoint {result.checkpoint}")
+    print(f"next: enactive evaluate {config.run}")
+    return 0
