@@ -9,9 +9,7 @@ resets that depend on ``(task, seed)`` alone.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgpack
@@ -27,9 +25,9 @@ from enactive.observations import (
     Task,
     TaskSpec,
 )
-from enactive.registry import suggest
 from enactive.seeding import numpy_generator
 from enactive.worlds import metaworld_state
+from enactive.worlds.metaworld_engine import EVENTS, begin, environment, facts
 from enactive.worlds.metaworld_experts import METRES_PER_UNIT
 from enactive.worlds.metaworld_instructions import HELD_OUT, TRAINING
 from enactive.worlds.mujoco_rendering import (
@@ -40,7 +38,7 @@ from enactive.worlds.mujoco_rendering import (
     assert_not_blank,
     select_backend,
 )
-from enactive.worlds.world import EventSpec, Snapshot, Step, WorldSpec
+from enactive.worlds.world import Snapshot, Step, WorldSpec
 
 RATE_HZ = 80.0
 """5 simulation steps of 2.5 ms each per control step."""
@@ -50,23 +48,6 @@ FRONT = View(name="front", lookat=(0.0, 0.67, 0.14), distance=0.92, azimuth=135.
 
 CLOSE = View(name="close", lookat=(0.0, 0.69, 0.1), distance=0.76, azimuth=-90.0, elevation=-55.0)
 """The objects from above, facing the robot: their positions on the table are seen best here."""
-
-FAUCET_ANGLE = 0.5
-"""How far the handle must turn from straight to count as opened or closed, rad."""
-
-EVENTS = (
-    EventSpec(name="near_object", description="Meta-World's own near_object test became true"),
-    EventSpec(name="grasped", description="both finger pads began to press on one same body"),
-    EventSpec(name="success", description="Meta-World's own success test became true"),
-    EventSpec(
-        name="faucet_opened",
-        description=f"the faucet's handle turned past +{FAUCET_ANGLE} rad, the opening direction",
-    ),
-    EventSpec(
-        name="faucet_closed",
-        description=f"the faucet's handle turned past -{FAUCET_ANGLE} rad, the closing direction",
-    ),
-)
 
 ACTION_SPACE = VectorSpace(
     groups=(
@@ -111,7 +92,7 @@ class MetaWorld:
         """Side of the square pictures, pixels."""
         cameras: tuple[View, ...] = (FRONT, CLOSE)
         """The image streams; empty renders nothing."""
-        quality: Quality = Quality()
+        quality: Quality = field(default_factory=Quality)
         """How pictures are drawn; part of the provenance of everything recorded."""
         goal_markers: bool = False
         """Draw the package's goal markers. They show where the goal is, and in scenes that two
@@ -158,7 +139,7 @@ class MetaWorld:
         """
         self._spec.task(task.name)
         slot = self._slot(task.name)
-        _begin(slot, numpy_generator(seed, "metaworld", task.name))
+        begin(slot.env, slot.pristine, numpy_generator(seed, "metaworld", task.name))
         self._episode = _Episode(task=task, slot=slot)
         observation = self._observe(slot.env._last_stable_obs)
         assert_not_blank(dict(observation.images), self._spec.name)
@@ -172,21 +153,15 @@ class MetaWorld:
             RuntimeError: no episode is running.
         """
         episode = self._running()
-        if not ACTION_SPACE.contains(action):
-            raise ValueError(
-                f"action {action!r} is outside the space of {self._spec.name}: float (4,), finite, "
-                f"displacement within ±{METRES_PER_UNIT} m and gripper within ±1; "
-                "clip it with spec.accepts.clip"
-            )
+        vector = ACTION_SPACE.check(action)
         if episode.steps >= self._config.max_steps:
             raise RuntimeError(f"the episode ended after {episode.steps} steps; call reset")
-        units = np.asarray(action, np.float64).copy()  # (4,)
+        units = vector.astype(np.float64)  # (4,)
         units[:3] /= METRES_PER_UNIT
         env = episode.slot.env
         truth, reward, _, _, info = env.step(np.clip(units, -1.0, 1.0).astype(np.float32))
         episode.steps += 1
-        success = bool(info["success"])
-        holds = _facts(episode.slot, info, success)
+        holds = facts(env, info)
         events = tuple(name for name in holds if holds[name] and name not in episode.holding)
         episode.holding = tuple(name for name in holds if holds[name])
         return Step(
@@ -194,7 +169,7 @@ class MetaWorld:
             reward=float(reward),
             terminated=False,
             truncated=episode.steps >= self._config.max_steps,
-            success=success,
+            success=holds["success"],
             events=events,
         )
 
@@ -210,7 +185,7 @@ class MetaWorld:
             "mujoco": metaworld_state.mujoco_state(env).tobytes(),
             "environment": metaworld_state.capture(env),
         }
-        payload: bytes = msgpack.packb(state)  # pyright: ignore
+        payload: bytes = msgpack.packb(state)
         return Snapshot(world=self._spec.name, payload=payload)
 
     def restore(self, snapshot: Snapshot) -> Observation:
@@ -221,7 +196,7 @@ class MetaWorld:
         """
         if snapshot.world != self._spec.name:
             raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)  # pyright: ignore
+        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
         slot = self._slot(state["task"])
         metaworld_state.put_back(slot.env, state["environment"])
         physics = np.frombuffer(state["mujoco"], np.float64).copy()
@@ -256,7 +231,7 @@ class MetaWorld:
                 gone = self._slots.pop(oldest)
                 if gone.canvas is not None and self._renderer is not None:
                     self._renderer.release(gone.canvas)
-            env = _environment(name)
+            env = environment(name)
             slot = _Slot(env=env, pristine=metaworld_state.capture(env))
             if self._config.cameras:
                 slot.canvas = self._render().open(env.model)
@@ -344,93 +319,3 @@ def _spec(config: MetaWorld.Config, backend: str) -> WorldSpec:
             "goal_markers": config.goal_markers,
         },
     )
-
-
-def _environment(name: str) -> Any:
-    """Meta-World's own environment, fully observable, its picture-taking unused."""
-    from metaworld.env_dict import ENV_CLS_MAP  # type: ignore[import-untyped]
-
-    classes: Mapping[str, Any] = ENV_CLS_MAP  # pyright: ignore
-    if f"{name}-v3" not in classes:
-        known = [key.removesuffix("-v3") for key in classes]
-        raise KeyError(f"Meta-World has no task {name!r}; {suggest(name, known)}")
-    env = classes[f"{name}-v3"]()
-    # What its set_task does, without the pickled task: show the goal, allow stepping.
-    env._partially_observable = False
-    vars(env).pop("sawyer_observation_space", None)
-    env._set_task_called = True
-    env.seeded_rand_vec = True
-    return env
-
-
-def _begin(slot: _Slot, generator: np.random.Generator) -> None:
-    """Put the environment into the initial state that its task vector decides.
-
-    Meta-World's reset runs ``reset_model`` twice, each time moving the hand for 50 control steps,
-    the first time out of whatever state the last episode ended in. Its benchmarks freeze the task
-    vector, so the second pass starts from the first one's model. Here the first pass draws the
-    vector without moving the hand, and the second runs in full: the result is the same to the bit.
-    """
-    import mujoco
-
-    env = slot.env
-    metaworld_state.put_back(env, slot.pristine)
-    mujoco.mj_resetData(env.model, env.data)
-    mujoco.mj_forward(env.model, env.data)  # some tasks read orientations before the first step
-    env.np_random = generator
-    env._freeze_rand_vec = False
-    with _hand_at_rest(env):
-        env.reset_model()
-    env._freeze_rand_vec = True
-    mujoco.mj_resetData(env.model, env.data)
-    env.curr_path_length = 0
-    env.reset_model()
-    # Meta-World's first observation is stale where its reset moved a body last; see it as it is,
-    # without letting the extra forward pass change the solver's warm start.
-    state = metaworld_state.mujoco_state(env)
-    metaworld_state.set_mujoco_state(env, state)
-    env._prev_obs = env._get_curr_obs_combined_no_goal()
-    space = env.sawyer_observation_space
-    env._last_stable_obs = np.clip(env._get_obs(), space.low, space.high)
-
-
-@contextmanager
-def _hand_at_rest(env: Any) -> Iterator[None]:
-    reset_hand = env._reset_hand
-    env._reset_hand = lambda steps=0: reset_hand(steps=0)
-    try:
-        yield
-    finally:
-        del env._reset_hand
-
-
-def _facts(slot: _Slot, info: Mapping[str, Any], success: bool) -> dict[str, bool]:
-    """Which events' conditions hold now, by name."""
-    env = slot.env
-    facts = {
-        "near_object": bool(info["near_object"]),
-        "grasped": _pressed_by_both_pads(env),
-        "success": success,
-    }
-    if hasattr(env, "_handle_length"):  # the two faucet tasks
-        angle = float(env.data.joint("knob_Joint_1").qpos[0])
-        facts["faucet_opened"] = angle > FAUCET_ANGLE
-        facts["faucet_closed"] = angle < -FAUCET_ANGLE
-    return facts
-
-
-def _pressed_by_both_pads(env: Any) -> bool:
-    model, data = env.model, env.data
-    if data.ncon == 0 or data.nefc == 0:
-        return False
-    bodies = model.geom_bodyid[data.contact.geom]  # (C, 2)
-    address = data.contact.efc_address  # (C,)
-    pressing = (address >= 0) & (data.efc_force[np.maximum(address, 0)] > 0)  # (C,)
-    touched: list[set[int]] = []
-    for pad in ("rightpad", "leftpad"):
-        body = model.body(pad).id
-        rows = bodies[pressing & (bodies == body).any(1)]  # (N, 2)
-        touched.append({int(other) for other in rows.flat if other != body})
-    static = {0}
-    pads = {int(model.body(pad).id) for pad in ("rightpad", "leftpad")}
-    return bool((touched[0] & touched[1]) - pads - static)

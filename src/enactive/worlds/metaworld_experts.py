@@ -26,9 +26,9 @@ def expert(task_name: str) -> Any:
     Raises:
         KeyError: there is no such task; the message suggests which was meant.
     """
-    from metaworld.policies import ENV_POLICY_MAP  # type: ignore[import-untyped]
+    from metaworld.policies import ENV_POLICY_MAP
 
-    policies: dict[str, Any] = ENV_POLICY_MAP  # pyright: ignore
+    policies: dict[str, Any] = ENV_POLICY_MAP
     name = f"{task_name}-v3"
     if name not in policies:
         known = [key.removesuffix("-v3") for key in policies]

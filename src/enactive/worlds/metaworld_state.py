@@ -67,21 +67,21 @@ def _plain(value: Any) -> bool:
     if value is None or isinstance(value, (bool, int, float, str, np.generic)):
         return True
     if isinstance(value, np.ndarray):
-        return value.dtype != object  # pyright: ignore
+        return value.dtype != object
     if isinstance(value, (list, tuple)):
-        return all(_plain(entry) for entry in value)  # pyright: ignore
+        return all(_plain(entry) for entry in value)
     if isinstance(value, dict):
-        return all(isinstance(k, str) and _plain(v) for k, v in value.items())  # pyright: ignore
+        return all(isinstance(k, str) and _plain(v) for k, v in value.items())
     return False
 
 
 def _view(env: Any, value: Any) -> dict[str, Any] | None:
     """An attribute that is a live view of the simulation data stays one."""
-    if not isinstance(value, np.ndarray) or value.size == 0:  # pyright: ignore
+    if not isinstance(value, np.ndarray) or value.size == 0:
         return None
     for field in _VIEWED:
         whole = getattr(env.data, field)
-        if whole.size and np.may_share_memory(value, whole):  # pyright: ignore
+        if whole.size and np.may_share_memory(value, whole):
             start = value.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
             return {"view": field, "start": start // whole.itemsize, "shape": list(value.shape)}
     return None
@@ -89,37 +89,37 @@ def _view(env: Any, value: Any) -> dict[str, Any] | None:
 
 def _resolve(env: Any, value: Any) -> Any:
     if isinstance(value, dict) and "view" in value:
-        flat = getattr(env.data, value["view"]).reshape(-1)  # pyright: ignore
-        size = int(np.prod(value["shape"]))  # pyright: ignore
+        flat = getattr(env.data, value["view"]).reshape(-1)
+        size = int(np.prod(value["shape"]))
         return flat[value["start"] : value["start"] + size].reshape(value["shape"])
     return _decode(value)
 
 
 def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        array = np.ascontiguousarray(value)  # pyright: ignore
+        array = np.ascontiguousarray(value)
         return {"array": array.dtype.str, "shape": list(value.shape), "bytes": array.tobytes()}
     if isinstance(value, np.generic):
         return {"scalar": value.dtype.str, "bytes": value.tobytes()}
     if isinstance(value, tuple):
-        return {"tuple": [_encode(entry) for entry in value]}  # pyright: ignore
+        return {"tuple": [_encode(entry) for entry in value]}
     if isinstance(value, list):
-        return [_encode(entry) for entry in value]  # pyright: ignore
+        return [_encode(entry) for entry in value]
     if isinstance(value, dict):
-        return {"dict": {name: _encode(entry) for name, entry in value.items()}}  # pyright: ignore
+        return {"dict": {name: _encode(entry) for name, entry in value.items()}}
     return value
 
 
 def _decode(value: Any) -> Any:
     if isinstance(value, list):
-        return [_decode(entry) for entry in value]  # pyright: ignore
+        return [_decode(entry) for entry in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:
-        array = np.frombuffer(value["bytes"], np.dtype(value["array"]))  # pyright: ignore
-        return array.reshape(value["shape"]).copy()  # pyright: ignore
+        array = np.frombuffer(value["bytes"], np.dtype(value["array"]))
+        return array.reshape(value["shape"]).copy()
     if "scalar" in value:
-        return np.frombuffer(value["bytes"], np.dtype(value["scalar"]))[0]  # pyright: ignore
+        return np.frombuffer(value["bytes"], np.dtype(value["scalar"]))[0]
     if "tuple" in value:
-        return tuple(_decode(entry) for entry in value["tuple"])  # pyright: ignore
-    return {name: _decode(entry) for name, entry in value["dict"].items()}  # pyright: ignore
+        return tuple(_decode(entry) for entry in value["tuple"])
+    return {name: _decode(entry) for name, entry in value["dict"].items()}

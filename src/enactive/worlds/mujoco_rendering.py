@@ -170,7 +170,7 @@ class Canvas:
             )  # fmt: skip
             mujoco.mjr_render(self._rect, self._scene, self.context)
             mujoco.mjr_readPixels(pixels, None, self._rect, self.context)
-            # OpenGL's first row is at the bottom; a camera upside down needs left and right swapped.
+            # OpenGL's first row is at the bottom; of a camera upside down, left is right too.
             images[view.name] = np.ascontiguousarray(
                 pixels[:, ::-1] if view.upside_down else pixels[::-1]
             )

@@ -1,4 +1,4 @@
-"""The contract of a world: Gymnasium's meaning of reset and step, plus snapshot, restore, events."""
+"""The contract of a world: Gymnasium's reset and step, plus snapshot, restore and events."""
 
 from __future__ import annotations
 
