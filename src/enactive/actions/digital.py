@@ -105,7 +105,7 @@ class ScreenSpace:
 
     The verbs: ``click``, ``double_click``, ``right_click``, ``move`` with pixel ``x`` in
     ``[0, width)`` and ``y`` in ``[0, height)`` from the top left; ``type`` with ``text``;
-    ``scroll`` with ``dx``, ``dy`` in px; ``keys`` with ``keys``, pressed together; ``wait`` with nothing.
+    ``scroll`` with ``dx``, ``dy`` in px; ``keys`` with ``keys``, pressed together; ``wait`` alone.
     """
 
     width: int
@@ -260,7 +260,8 @@ class CodeSpace:
         """The space that :meth:`to_dict` described."""
         given = check_fields(cls, data)
         tools = tuple(Tool(**check_fields(Tool, tool)) for tool in given.get("tools", ()))
-        return cls(**{**given, "tools": tools})
+        given["tools"] = tools
+        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

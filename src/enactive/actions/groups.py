@@ -47,6 +47,8 @@ UNIT_LENGTH = ("quaternion_wxyz", "quaternion_xyzw", "rot6d", "rot6d_rows", "mat
 """The rotation representations whose entries are unitless and lie in [-1, 1]."""
 TOOL = "tool"
 """Name of the one frame that moves with the controlled body; every other frame is fixed."""
+FRAMELESS = ("joint", "gripper")
+"""Quantities whose frame is only a label, which nothing compares."""
 
 Bound: TypeAlias = float | tuple[float, ...]
 
@@ -202,10 +204,10 @@ class Group:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Group:
         """The group that :meth:`to_dict` described; raises ``ValueError`` on unknown fields."""
-        checked = check_fields(cls, data)
-        return cls(
-            **{**checked, "low": _bound(data["low"], -np.inf), "high": _bound(data["high"], np.inf)}
-        )
+        given = check_fields(cls, data)
+        given["low"] = _bound(data["low"], -np.inf)
+        given["high"] = _bound(data["high"], np.inf)
+        return cls(**given)
 
 
 _LITERALS: dict[str, tuple[str, ...]] = {

@@ -254,5 +254,5 @@ def _is_rotation(entries: NDArray[np.float32], group: Group) -> bool:
 
 
 def _nan_entries(vector: NDArray[np.float32], names: tuple[str, ...]) -> str:
-    bad = np.isnan(vector).reshape(-1, len(names)).any(axis=0)
-    return ", ".join(name for name, is_bad in zip(names, bad, strict=True) if is_bad)
+    bad = np.isnan(vector.reshape(-1, len(names))).any(axis=0)
+    return ", ".join(names[i] for i in np.flatnonzero(bad).tolist())

@@ -130,7 +130,9 @@ class ActionToken:
         missing = sorted(_FIELDS - set(data))
         if unknown or missing:
             raise ValueError(f"ActionToken: unknown fields {unknown}, missing fields {missing}")
-        return cls(**{**data, "content": _thaw(data["content"]), "parents": tuple(data["parents"])})
+        given = dict(data)
+        given["content"] = _thaw(data["content"])
+        return cls(**given)
 
     def to_bytes(self) -> bytes:
         """Canonical msgpack: equal tokens give equal bytes."""
