@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from enactive.episodes import columns, layout, sidecar, video
 from enactive.episodes.commit import settle
 from enactive.episodes.episode import Deliberation, Episode, Event
+from enactive.episodes.provenance import file_hash
 from enactive.registry import suggest
 
 Statistics = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -121,8 +122,7 @@ class Dataset:
     def episodes(self) -> tuple[EpisodeEntry, ...]:
         """The episode table, in order."""
         table = self.episode_table
-        names = set(table.column_names)
-        rows = {name: table[name].to_pylist() for name in names if not name.startswith("stats/")}
+        rows = {name: table[name].to_pylist() for name in table.column_names}
         entries: list[EpisodeEntry] = []
         start = 0
         for row in range(table.num_rows):
@@ -159,13 +159,15 @@ class Dataset:
 
     @cached_property
     def episode_table(self) -> columns.Table:
-        """``meta/episodes`` as one Arrow table, per-episode statistics included."""
+        """``meta/episodes`` as one Arrow table, without the statistics of single episodes."""
         paths = sorted((self.path / "meta" / "episodes").glob("*/*.parquet"))
         if not paths:
             raise BrokenDataset(f"{self.path}/meta/episodes holds no parquet file")
-        table = pa.concat_tables(
-            [pq.read_table(path) for path in paths], promote_options="permissive"
-        )
+        parts: list[columns.Table] = []
+        for path in paths:
+            names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
+            parts.append(pq.read_table(path, columns=names))
+        table = pa.concat_tables(parts, promote_options="permissive")
         # Rows past the count in info.json belong to a commit that was not finished.
         return table.slice(0, self.num_episodes)
 
@@ -182,7 +184,7 @@ class Dataset:
         if not path.is_file():
             raise BrokenDataset(
                 f"{path} is missing: nothing can be normalised. Recompute it with "
-                f"enactive.episodes.statistics.recompute({str(self.path)!r})"
+                f"enactive.episodes.repair.recompute_statistics({str(self.path)!r})"
             )
         return {
             key: {name: np.array(value) for name, value in entry.items()}
@@ -357,8 +359,7 @@ class Dataset:
         for path in sorted(self._files()):
             relative = path.relative_to(self.path).as_posix().encode()
             digest.update(len(relative).to_bytes(4, "little") + relative)
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, _blake2b).digest())
+            digest.update(bytes.fromhex(file_hash(path)))
         return digest.hexdigest()
 
     def _files(self) -> set[Path]:
@@ -378,10 +379,6 @@ class Dataset:
             f"Dataset({str(self.path)!r}: {self.num_episodes} episodes, {self.num_frames} frames "
             f"at {self.fps:g} Hz, cameras {', '.join(self.cameras) or 'none'})"
         )
-
-
-def _blake2b() -> Any:
-    return hashlib.blake2b(digest_size=16)
 
 
 def _read_info(path: Path) -> dict[str, Any]:

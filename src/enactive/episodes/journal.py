@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgpack
-import numpy as np
-from numpy.typing import NDArray
 
-from enactive.actions.chain import Chain
-from enactive.actions.decision import Cost, Decision
-from enactive.episodes.episode import (
-    Deliberation,
-    Episode,
-    EpisodeHeader,
-    Event,
-    Outcome,
-    action_hash,
-    action_value,
-    hash_rows,
-    observation_hashes,
-)
+from enactive.actions.decision import Decision
+from enactive.episodes.episode import Episode, EpisodeHeader, Outcome
+from enactive.episodes.step_record import episode_from, observation_record, step_record, unpack
 from enactive.observations import Observation
 from enactive.worlds.world import Step
 
 FORMAT = 1
-EXPERT = "expert"
-"""Source of the raw token that lost to a perturbed action: the label kept as ``action.expert``."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS episodes (
@@ -156,14 +141,14 @@ class Journal:
         rows = self._database.execute(
             "SELECT step, record FROM steps WHERE id = ? ORDER BY step", (id,)
         )
-        records = {int(step): _unpack(record) for step, record in rows}
+        records = {int(step): unpack(record) for step, record in rows}
         final = records.pop(_FINAL, None)
         if sorted(records) != list(range(outcome.steps)):
             raise JournalError(
                 f"{self.path}: of the {outcome.steps} steps of {id!r}, {len(records)} are here; "
                 "it was forgotten after compaction, read it from its dataset"
             )
-        return _episode(header, outcome, [records[t] for t in range(outcome.steps)], final)
+        return episode_from(header, outcome, [records[t] for t in range(outcome.steps)], final)
 
     def _episode(self, id: str) -> tuple[EpisodeHeader, Outcome]:
         row = self._database.execute(
@@ -228,16 +213,7 @@ class EpisodeRecorder:
             step: what the world gave; its own observation comes with the next call.
         """
         self._check_open()
-        action = action_value(decision.action)
-        record: dict[str, Any] = self._observation(observation)
-        record["action"] = _array(action) if isinstance(action, np.ndarray) else {"json": action}
-        record["hashes"]["action"] = action_hash(action)
-        if decision.chain is not None:
-            record["chain"] = decision.chain.to_bytes()
-            record["cost"] = decision.cost.to_dict()
-        record["reward"] = float(step.reward)
-        record["success"] = bool(step.success)
-        record["events"] = list(step.events)
+        record = step_record(observation, decision, step, self._compression)
         self._insert(self.length, record)
         self.length += 1
 
@@ -257,7 +233,7 @@ class EpisodeRecorder:
         text = json.dumps(outcome.to_dict(), allow_nan=False)
         with _Transaction(self._database) as database:
             if final is not None:
-                self._insert(_FINAL, self._observation(final))
+                self._insert(_FINAL, observation_record(final, self._compression))
             done = database.execute(
                 "UPDATE episodes SET outcome = ? WHERE id = ? AND outcome IS NULL",
                 (text, self.header.id),
@@ -277,23 +253,6 @@ class EpisodeRecorder:
     def _check_open(self) -> None:
         if self._closed:
             raise JournalError(f"episode {self.header.id!r} is finished; nothing can be added")
-
-    def _observation(self, observation: Observation) -> dict[str, Any]:
-        images = {
-            name: _array(image, self._compression) for name, image in observation.images.items()
-        }
-        state = {
-            name: _array(np.asarray(vector, np.float32))
-            for name, vector in observation.state.items()
-        }
-        return {
-            "images": images,
-            "state": state,
-            "hashes": observation_hashes(observation),
-            "time": float(observation.time),
-            "instruction": observation.instruction,
-            "text": observation.text,
-        }
 
     def _insert(self, step: int, record: Mapping[str, Any]) -> None:
         packed = msgpack.packb(record)
@@ -320,90 +279,3 @@ class _Transaction:
         trace: TracebackType | None,
     ) -> None:
         self.database.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def _array(array: NDArray[Any], compression: int = 0) -> dict[str, Any]:
-    data = np.ascontiguousarray(array).tobytes()
-    return {
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-        "zlib": compression > 0,
-        "data": zlib.compress(data, compression) if compression else data,
-    }
-
-
-def _load(packed: Mapping[str, Any]) -> NDArray[Any]:
-    data = zlib.decompress(packed["data"]) if packed["zlib"] else packed["data"]
-    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"])
-
-
-def _unpack(record: bytes) -> dict[str, Any]:
-    return msgpack.unpackb(record)
-
-
-def _episode(
-    header: EpisodeHeader,
-    outcome: Outcome,
-    records: list[dict[str, Any]],
-    final: dict[str, Any] | None,
-) -> Episode:
-    def stack(group: str) -> dict[str, NDArray[Any]]:
-        names = records[0][group] if records else ()
-        return {name: np.stack([_load(row[group][name]) for row in records]) for name in names}
-
-    values = [row["action"] for row in records]
-    if all("data" in value for value in values):
-        actions = np.stack([_load(value) for value in values]) if values else np.empty((0, 0))
-    else:
-        actions = np.empty(len(values), object)
-        actions[:] = [value.get("json") for value in values]
-    deliberations = tuple(
-        Deliberation(step=t, chain=Chain.from_bytes(row["chain"]), cost=Cost(**row["cost"]))
-        for t, row in enumerate(records)
-        if "chain" in row
-    )
-    digests: dict[str, list[bytes]] = {}
-    for row in [*records, *([final] if final else [])]:
-        for name, digest in row["hashes"].items():
-            digests.setdefault(name, []).append(digest)
-    return Episode(
-        header=header,
-        images=stack("images"),
-        state=stack("state"),
-        actions=actions,
-        expert_actions=_expert_actions(actions, deliberations),
-        rewards=np.array([row["reward"] for row in records], np.float32),
-        successes=np.array([row["success"] for row in records], np.bool_),
-        outcome=outcome,
-        events=tuple(Event(step=t, name=n) for t, row in enumerate(records) for n in row["events"]),
-        deliberations=deliberations,
-        hashes={name: hash_rows(rows) for name, rows in digests.items()},
-        final=_final(final) if final else None,
-    )
-
-
-def _final(record: Mapping[str, Any]) -> Observation:
-    return Observation(
-        images={name: _load(packed) for name, packed in record["images"].items()},
-        state={name: _load(packed) for name, packed in record["state"].items()},
-        instruction=record["instruction"],
-        time=record["time"],
-        text=record["text"],
-    )
-
-
-def _expert_actions(
-    actions: NDArray[Any], deliberations: Iterable[Deliberation]
-) -> NDArray[np.float32] | None:
-    """The expert's labels, where some decision kept one; elsewhere what was executed."""
-    labels: dict[int, NDArray[Any]] = {}
-    for made in deliberations:
-        for token in made.chain.of_kind("raw", chosen=False):
-            if token.source == EXPERT:
-                labels[made.step] = np.atleast_2d(token.array)[0]
-    if not labels:
-        return None
-    expert = np.array(actions, np.float32)
-    for step, label in labels.items():
-        expert[step] = label
-    return expert

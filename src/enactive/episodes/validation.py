@@ -207,7 +207,7 @@ def _counts(dataset: Dataset) -> Iterator[Problem]:
 
 
 def _statistics(dataset: Dataset) -> Iterator[Problem]:
-    advice = f"enactive.episodes.statistics.recompute({str(dataset.path)!r})"
+    advice = f"enactive.episodes.repair.recompute_statistics({str(dataset.path)!r})"
     if not (dataset.path / layout.STATS).is_file():
         yield Problem(
             code="missing-statistics",
@@ -327,4 +327,3 @@ def _values(dataset: Dataset) -> Iterator[Problem]:
                 message=f"{len(bad)} values are not finite, the first in frame {bad[0][0]}.",
                 fix="drop the episodes concerned",
             )
-
