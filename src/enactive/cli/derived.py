@@ -62,5 +62,5 @@ def field_notes(config: type[Any]) -> dict[str, str]:
         if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
             continue
         if isinstance(note, ast.Expr) and isinstance(note.value, ast.Constant):
-            notes[field.target.id] = " ".join(str(note.value.value).split())
+            notes[field.target.id] = " ".join(str(note.value.value).replace("``", "").split())
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,20 @@ def recording_path(path: Path) -> Path:
         f"{path}: there are no recorded episodes; expected a journal, a dataset, or the directory "
         "of a collection or an evaluation"
     )
+
+
+def check_recorded(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse ids of episodes that are not among the recorded ones.
+
+    Raises:
+        UserError: with a suggestion.
+    """
+    for name in names:
+        if name not in known:
+            near = suggest(name, known).partition("known: ")[0]
+            raise UserError(
+                f"no episode {name!r} is recorded; {near}`enactive info` lists all {len(known)}"
+            )
 
 
 def training_datasets(checkpoint: Path) -> list[Any]:

@@ -43,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
     for part in PARTS:
         if choices[part].given or base is None:
             model[part] = choices[part].config
-    default = base.model if base is not None else Training.__dataclass_fields__["model"].default_factory()
+    default = (
+        base.model if base is not None else Training.__dataclass_fields__["model"].default_factory()
+    )
     options = derive(
         "Options",
         Training,
@@ -146,7 +148,9 @@ def run(config: Training) -> int:
         raise UserError(str(error)) from error
     if not result.finished:
         with contextlib.suppress(BrokenPipeError):
-            print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
+            print(
+                f"stopped at step {result.step}; the same command goes on from {result.checkpoint}"
+            )
         return 130
     print(f"{config.run}: {result.step} steps; checkpoint {result.checkpoint}")
     print(f"next: enactive evaluate {config.run}")

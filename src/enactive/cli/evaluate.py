@@ -1,0 +1,182 @@
+"""``enactive evaluate``: success rates of a policy on episodes it has never seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.loading import EVALUATION, JOURNAL, cores, known_tasks
+from enactive.cli.mistakes import UserError, wiring
+from enactive.cli.policies import BUILT_IN, find_policy
+from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
+
+PARTS = {"world": ("worlds", "metaworld")}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Arguments:
+    """Roll a policy out on unseen seeds and wordings, and print success rates with intervals.
+
+    POLICY is the run or checkpoint that `enactive train` made, or one of expert, random and hold.
+    World and tasks are by default those of the training data. Episodes that the policy was trained
+    on are refused. An interrupted evaluation goes on where it stopped.
+
+    Examples:
+      enactive evaluate runs/policy --out runs/evaluation
+      enactive evaluate runs/policy --tasks faucet-open --episodes 50 --out runs/faucet
+      enactive evaluate expert --tasks drawer-open reach --out runs/expert
+      enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
+
+    How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
+      enactive evaluate --power --baseline 0.8 --difference 0.1
+    """
+
+    policy: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="POLICY")] = ""
+    """A run or checkpoint directory, or expert, random, hold."""
+    out: Path | None = None
+    """Directory; it gets journal.sqlite and evaluation.json."""
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks, or "all"; by default those of the training data."""
+    episodes: int = 20
+    """Episodes of each task."""
+    first_seed: int = FIRST_EVALUATION_SEED
+    """Seed of each task's first episode; the others follow it."""
+    wording: Literal["held_out", "training", "canonical"] = "held_out"
+    """Which wordings of the instructions the policy is told."""
+    swap: tuple[str, ...] = ()
+    """Two tasks that share a scene: episodes of each are also run with the other's instruction."""
+    swap_stop: tuple[str, ...] = ()
+    """Events that end a swapped episode, e.g. faucet_opened faucet_closed."""
+    execute: int = 8
+    """Actions of a chunk that are executed before the policy looks again."""
+    selection: Literal["single", "temporal_ensemble"] = "single"
+    """How a chunk policy chooses what to execute."""
+    weights: Literal["auto", "ema", "model"] = "auto"
+    """Averaged or last weights of a checkpoint; auto takes the average where there is one."""
+    device: str = "cpu"
+    """Where the model runs. On a GPU use a fixed number of workers for repeatable bits."""
+    workers: int = dataclasses.field(default_factory=cores)
+    """Worlds at a time, one process each; results do not depend on it."""
+    rules: Rules = Rules()
+    """When an episode ends and what counts as success."""
+    power: bool = False
+    """Run nothing; say how many episodes would see --difference."""
+    baseline: float = 0.8
+    """With --power: success rate of the policy to improve on."""
+    difference: float = 0.1
+    """With --power: the difference to see."""
+    unpaired: bool = False
+    """With --power: the two policies do not share seeds."""
+    world: Any = None
+    """The world, when it is named with --world."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the words, then evaluate."""
+    choices, rest = choose_parts(argv, PARTS)
+    # Without --world the recorded world is used, and the options of another would be ignored.
+    shown = choices["world"].given or "-h" in rest or "--help" in rest
+    arguments = parse(
+        Arguments,
+        rest,
+        "evaluate",
+        defaults={"world": choices["world"].config if shown else None},
+        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
+    )
+    return power(arguments) if arguments.power else run(arguments)
+
+
+def power(arguments: Arguments) -> int:
+    """Print how many episodes see a difference."""
+    from enactive.evaluation.power import episodes_needed
+
+    with wiring():
+        plans = [
+            episodes_needed(
+                arguments.baseline, arguments.difference, power=power, paired=not arguments.unpaired
+            )
+            for power in (0.8, 0.9)
+        ]
+    design = "on their own seeds" if arguments.unpaired else "on the same seeds"
+    print(
+        f"To see {arguments.difference:+.1%} over {arguments.baseline:.1%} at the 5 % level, "
+        f"both policies {design}:"
+    )
+    for plan in plans:
+        print(f"  {plan.episodes} episodes each see it with probability {plan.power:.2f}")
+    return 0
+
+
+def run(arguments: Arguments) -> int:
+    """The command after its words were read."""
+    from enactive.episodes.journal import Journal
+    from enactive.evaluation.evaluate import evaluate
+    from enactive.evaluation.plan import Overlap, evaluation_plan, join, swap_plan
+    from enactive.evaluation.progress import progress_bar
+    from enactive.evaluation.results import summarise
+    from enactive.policies.policy import WiringError
+    from enactive.worlds.pool import WorldPool
+
+    if not arguments.policy:
+        raise UserError(f"name a policy: a run, a checkpoint, or one of {', '.join(BUILT_IN)}")
+    if arguments.out is None:
+        raise UserError("--out names the directory of the evaluation, e.g. --out runs/evaluation")
+    if len(arguments.swap) % 2:
+        raise UserError("--swap takes pairs of tasks, e.g. --swap faucet-open faucet-close")
+    found = find_policy(arguments)
+    world = arguments.world or found.world
+    if world is None:
+        raise UserError("--world names the world; the training data does not say which it was")
+    with wiring():
+        pool = WorldPool(world, arguments.workers)
+    with pool:
+        tasks = known_tasks(pool.spec, arguments.tasks or found.tasks)
+        if not tasks:
+            raise UserError("--tasks names the tasks, e.g. --tasks drawer-open reach")
+        pairs = list(zip(*[iter(known_tasks(pool.spec, arguments.swap))] * 2, strict=True))
+        with wiring():
+            policy = found.build(pool.spec)
+            plan = evaluation_plan(
+                pool.spec, tasks, arguments.episodes,
+                first_seed=arguments.first_seed, wording=arguments.wording,
+            )  # fmt: skip
+            swapped = swap_plan(
+                pool.spec, pairs, arguments.episodes, first_seed=arguments.first_seed,
+                wording=arguments.wording, stop_on=arguments.swap_stop,
+            )  # fmt: skip
+            plan = join(plan, swapped)
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            journal = Journal.open(arguments.out / JOURNAL)
+        with journal, progress_bar("evaluation", len(plan)) as listener:
+            try:
+                evaluation = evaluate(
+                    pool, policy, plan, rules=arguments.rules, training=found.training,
+                    held_out_wordings=arguments.wording == "held_out", journal=journal,
+                    listener=listener, provenance=found.provenance,
+                )  # fmt: skip
+            except (Overlap, WiringError) as error:
+                raise UserError(str(error)) from error
+    file = arguments.out / EVALUATION
+    evaluation.save(file)
+    print_summary(summarise(evaluation.group()))
+    print(f"{file}; next: enactive replay {arguments.out}, enactive report {arguments.out}")
+    return 0
+
+
+def print_summary(summary: Any) -> None:
+    """A table of rates with Wilson's intervals."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for title, side in (("task", "left"), ("success", "right"), ("95 % interval", "right")):
+        table.add_column(title, justify=side)  # type: ignore[arg-type]
+    for name, rate in [*summary.tasks.items(), ("all", summary.overall)]:
+        low, high = rate.interval.low, rate.interval.high
+        table.add_row(name, f"{rate.successes}/{rate.episodes}", f"{low:.0%} to {high:.0%}")
+    Console().print(table)

@@ -1,0 +1,98 @@
+"""The policy that a word names: a trained run, or one of those that need no training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from enactive.cli.loading import recorded_tasks, recorded_world, training_datasets
+from enactive.cli.mistakes import UserError, wiring
+from enactive.registry import suggest
+from enactive.worlds.world import WorldSpec
+
+BUILT_IN = ("expert", "random", "hold")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A policy, and what is known of where it came from."""
+
+    build: Callable[[WorldSpec], Any]
+    """The policy for a world."""
+    world: Any = None
+    """Configuration of the world it was trained in; None if unknown."""
+    tasks: tuple[str, ...] = ()
+    """Tasks it was trained on."""
+    training: Any = None
+    """What its training data holds, for refusing episodes that it has seen."""
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+def find_policy(arguments: Any) -> Found:
+    """The policy that ``arguments.policy`` names.
+
+    Args:
+        arguments: with ``policy``, ``execute``, ``selection``, ``weights`` and ``device``.
+
+    Raises:
+        UserError: it is neither a checkpoint nor one of :data:`BUILT_IN`.
+    """
+    name = arguments.policy
+    if name in BUILT_IN:
+        return Found(build=lambda spec: _built_in(name, spec))
+    path = Path(name)
+    if not path.is_dir():
+        raise UserError(f"no run or checkpoint is at {name}; {suggest(name, BUILT_IN)}")
+    return _trained(path, arguments)
+
+
+def _built_in(name: str, spec: WorldSpec) -> Any:
+    from enactive.actions.spaces import VectorSpace
+    from enactive.policies.expert import ExpertPolicy
+    from enactive.policies.hold import HoldPolicy
+    from enactive.policies.random_policy import RandomPolicy
+
+    if name == "expert":
+        return ExpertPolicy.Config().build(spec)
+    if not isinstance(spec.accepts, VectorSpace):
+        raise UserError(f"{name}: {spec.name} does not accept vector actions")
+    if name == "random":
+        return RandomPolicy(spec.accepts)
+    # Holding leaves every command that is not a change at the middle of its range.
+    still = {
+        group.name: tuple(
+            float(entry) for entry in (spec.accepts.low + spec.accepts.high)[place] / 2
+        )
+        for group in spec.accepts.groups
+        if group.reference not in ("delta", "velocity")
+        for place in (spec.accepts.slices[group.name],)
+    }
+    return HoldPolicy(spec.accepts, still)
+
+
+def _trained(path: Path, arguments: Any) -> Found:
+    from enactive.evaluation.sources import training_record
+    from enactive.models.action_model import ActionModel
+    from enactive.policies.chunked import ChunkedPolicy
+    from enactive.training.checkpoints import resolve
+
+    with wiring():
+        checkpoint = resolve(path)
+        weights = arguments.weights
+        if weights == "auto":
+            weights = "ema" if (checkpoint / "ema.safetensors").is_file() else "model"
+        model = ActionModel.load(checkpoint, weights).to(arguments.device)
+        config = ChunkedPolicy.Config(
+            execute=min(arguments.execute, model.config.horizon), selection=arguments.selection
+        )
+        policy = ChunkedPolicy(config, model, label=path.name)
+        datasets = training_datasets(checkpoint)
+    return Found(
+        build=lambda spec: policy,
+        world=recorded_world(datasets),
+        tasks=recorded_tasks(datasets),
+        training=training_record(datasets) if datasets else None,
+        provenance={"checkpoint": str(checkpoint), "weights": weights},
+    )

@@ -1,0 +1,85 @@
+"""``enactive replay``: does executing a recording again give the same bits?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from enactive.cli.arguments import parse
+from enactive.cli.loading import check_recorded, cores, recording_path
+from enactive.cli.mistakes import wiring
+
+if TYPE_CHECKING:
+    from enactive.evaluation.replay import EpisodeReplay
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Arguments:
+    """Execute recorded episodes again and compare every picture, state, reward and event.
+
+    The world is made from what was recorded, the episode starts from its recorded seed, and the
+    recorded actions are executed. Exit code 0 means that every bit was equal, 1 that one was not.
+
+    Examples:
+      enactive replay runs/evaluation
+      enactive replay runs/demos --limit 10
+      enactive replay runs/evaluation --episodes main/drawer-open/1000000-4be5c4f1
+    """
+
+    recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORDING")]
+    """An evaluation or collection directory, a journal, or a dataset."""
+    episodes: tuple[str, ...] = ()
+    """Ids of the episodes, as `enactive info RECORDING` lists them; by default all."""
+    limit: int | None = None
+    """Replay only the first so many."""
+    workers: int = dataclasses.field(default_factory=cores)
+    """Processes that share the work; 0 replays in this one."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the words, then replay."""
+    return run(parse(Arguments, argv, "replay"))
+
+
+def run(arguments: Arguments) -> int:
+    """The command after its words were read; 1 if any bit differs."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from enactive.evaluation.replay import replay
+    from enactive.evaluation.sources import headers
+
+    with wiring():
+        path = recording_path(arguments.recording)
+        known = headers(path)
+        ids = list(arguments.episodes or known)[: arguments.limit]
+        check_recorded(ids, known)
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
+        shown = bar.add_task("replaying", total=len(ids))
+
+        def listener(episode: EpisodeReplay) -> None:
+            bar.advance(shown)
+            if not episode.equal:
+                bar.console.print(_describe(episode), highlight=False, markup=False)
+
+        report = replay(path, ids, workers=arguments.workers, listener=listener)
+    print(
+        f"{report.equal} of {len(report.episodes)} episodes are bit-equal "
+        f"({report.compared} values compared)"
+    )
+    return 0 if report.passed else 1
+
+
+def _describe(episode: EpisodeReplay) -> str:
+    if episode.error:
+        return f"{episode.id}: {episode.error}"
+    lines = [f"{episode.id}: {episode.differing} of {episode.compared} values differ"]
+    lines += [
+        f"  after {m.step} steps: {m.what} was {m.recorded}, is {m.replayed}"
+        for m in episode.mismatches
+    ]
+    return "\n".join(lines)
