@@ -58,7 +58,8 @@ CONTAINED = [
     (
         TOOLS,
         [{"tool": "search", "arguments": {"query": "a"}}, {"tool": "now", "arguments": {}}],
-        [{"tool": "search", "arguments": {}}, {"tool": "search", "arguments": {"query": "", "x": 1}},
+        [{"tool": "search", "arguments": {}},
+         {"tool": "search", "arguments": {"query": "", "x": 1}},
          {"tool": "serach", "arguments": {"query": "a"}}, {"tool": "now"},
          {"tool": "now", "arguments": []}],
     ),

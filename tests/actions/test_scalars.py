@@ -26,7 +26,8 @@ def space(group):
 def joints(reference, unit="rad", size=3):
     unit += "/s" if reference == "velocity" else ""
     return space(Group(name="joints", quantity="joint", representation="scalar", size=size,
-                       reference=reference, frame="none", unit=unit, low=-1e9, high=1e9))  # fmt: skip
+                       reference=reference, frame="none", unit=unit, low=-1e9,
+                       high=1e9))  # fmt: skip
 
 
 joint_chunks = st.integers(1, 6).flatmap(

@@ -197,9 +197,12 @@ def _utf8(text: str, where: str) -> str:
 
 def _freeze(value: Any, where: str = "content") -> Any:
     """``value`` made immutable, or ``ValueError`` where it cannot be written and read back."""
+    if isinstance(value, np.generic) and where != "content":
+        value = value.item()
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        if array.dtype.kind not in "biufc":
+        # long double is not the same on every machine
+        if array.dtype.kind not in "biufc" or array.dtype.char in "gG":
             raise ValueError(f"{where} has dtype {array.dtype}; arrays must be numeric or boolean")
         if where != "content":
             raise ValueError(
