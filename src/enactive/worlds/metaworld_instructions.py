@@ -43,6 +43,8 @@ TRAINING: dict[str, tuple[str, ...]] = {
         "push the button on top of the box down",
         "press the red button downwards",
         "press down the button on top",
+        "hit the button from the top",
+        "push down on the red button",
     ),
     "button-press-topdown-wall": (
         "press the button from above, behind the wall",
@@ -121,12 +123,16 @@ TRAINING: dict[str, tuple[str, ...]] = {
         "push the drawer shut",
         "shut the drawer",
         "slide the drawer in",
+        "get the drawer closed",
+        "close the green drawer",
     ),
     "drawer-open": (
         "open the drawer",
         "pull the drawer open",
         "pull the drawer out by its handle",
         "slide the drawer out",
+        "get the drawer open",
+        "open the green drawer",
     ),
     "faucet-open": (
         "open the faucet",
@@ -134,6 +140,11 @@ TRAINING: dict[str, tuple[str, ...]] = {
         "open the tap",
         "let the water run",
         "rotate the faucet handle to the open position",
+        "switch on the faucet",
+        "start the water",
+        "make water come out of the faucet",
+        "twist the tap open",
+        "turn the handle so that the faucet is on",
     ),
     "faucet-close": (
         "close the faucet",
@@ -141,6 +152,11 @@ TRAINING: dict[str, tuple[str, ...]] = {
         "close the tap",
         "stop the water",
         "rotate the faucet handle to the closed position",
+        "switch off the faucet",
+        "shut off the water",
+        "make the faucet stop running",
+        "twist the tap shut",
+        "turn the handle so that the faucet is off",
     ),
     "hammer": (
         "hammer the nail into the box",
@@ -303,6 +319,8 @@ TRAINING: dict[str, tuple[str, ...]] = {
         "slide the window open",
         "push the window open by its handle",
         "slide the pane to open the window",
+        "move the window handle to open it",
+        "get the window to open",
     ),
     "window-close": (
         "close the window",
