@@ -308,9 +308,8 @@ def main() -> None:
                     for kind, ratio in value.items():
                         print(f"  {kind}: {ratio:.1f} times LeRobot")
                 else:
-                    print(
-                        f"  {key}: {value['median']:,.0f} ({value['min']:,.0f} to {value['max']:,.0f})"
-                    )
+                    low, high = value["min"], value["max"]
+                    print(f"  {key}: {value['median']:,.0f} ({low:,.0f} to {high:,.0f})")
             report["datasets"][name] = entry
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=2) + "\n")

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enactive.episodes.cache import (
-    FrameCache,
-    ResidentFrames,
-    StreamedFrames,
-    content_key,
-)
+from enactive.episodes.cache import FrameCache, content_key
 from enactive.episodes.dataset import Dataset
+from enactive.episodes.frames import ResidentFrames, StreamedFrames
 from enactive.episodes.video import UnreadableVideo
 from enactive.episodes.windows import subset
 
@@ -146,6 +142,24 @@ def test_what_does_not_fit_on_disk_is_kept_in_memory_or_streamed(
     streamed.prepare(np.asarray([2, 0]))
     check(streamed, dataset, [1, 2, 0], ("front", "wrist"))
     streamed.close()
+
+
+def test_a_mixture_shares_the_bounds(make_dataset: Any, tmp_path: Path) -> None:
+    datasets = [make_dataset(LENGTHS, tag=tag) for tag in range(3)]
+    parts = [subset(dataset) for dataset in datasets]
+    # One on disk; the other two do not fit memory together, so neither stays there.
+    config = FrameCache.Config(
+        directory=str(tmp_path), disk_bytes=int(1.5 * CAMERA), memory_bytes=int(1.5 * CAMERA)
+    )
+    stores = config.build().open_all(parts, ("front",))
+    assert [type(store) for store in stores] == [ResidentFrames, StreamedFrames, StreamedFrames]
+    assert [store.block_bytes for store in stores[1:]] == [int(0.75 * CAMERA) // 2] * 2
+    assert [path.name for path in entries(tmp_path)] == [content_key(datasets[0], "front")]
+    for store, dataset in zip(stores, datasets, strict=True):
+        check(store, dataset, [0, 1, 2], ("front",))
+        store.close()
+    stores = config.build().open_all(parts[:2], ("front",))
+    assert all(isinstance(store, ResidentFrames) for store in stores)
 
 
 def test_streaming_stays_within_its_budget(dataset: Dataset) -> None:

@@ -2,8 +2,8 @@
 
 Seeking in a video for every random frame costs a key frame, a decoder and a colour conversion per
 sample; decoding in sequence costs a twentieth of that. So the frames of a dataset are decoded once
-into a bounded cache on disk (uncompressed, memory-mapped, shared by processes), or into memory, or
-- where they fit neither - block by block as training needs them.
+into a bounded cache on disk (uncompressed, memory-mapped, shared by processes) or into memory;
+where they fit neither, block by block as training needs them.
 """
 
 from __future__ import annotations
@@ -15,49 +15,28 @@ import json
 import os
 import shutil
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from enactive.episodes.dataset import Dataset
+from enactive.episodes.frames import (
+    Frames,
+    FrameStore,
+    Progress,
+    ResidentFrames,
+    StreamedFrames,
+    decode,
+    frame_bytes,
+)
 from enactive.episodes.layout import sync
 from enactive.episodes.windows import Subset
-
-Frames = NDArray[np.uint8]
-Integers = NDArray[np.int64]
-Progress = Callable[[int, int], None]
-"""Called with the episodes decoded so far and those to decode."""
 
 LAYOUT = 1
 """Raised whenever equal files would be decoded to other bytes."""
 _SCRATCH = ".writing-"
-
-
-class FrameStore(Protocol):
-    """Decoded frames of some episodes of one dataset."""
-
-    @property
-    def block_bytes(self) -> int | None:
-        """None if all frames are at hand; else how many bytes of them a block may hold."""
-        ...
-
-    def gather(self, camera: str, rows: Integers, steps: Integers) -> Frames:
-        """Frames ``uint8 (B, T, H, W, 3)`` of steps ``(B, T)`` of the episodes ``rows (B,)``."""
-        ...
-
-    def prepare(self, rows: Integers) -> None:
-        """Begin to decode the episodes ``rows`` in the background."""
-        ...
-
-    def close(self) -> None:
-        """Stop background work and let go of the frames."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +53,8 @@ class FrameCache:
         disk_bytes: int = 20 * 2**30
         """Bytes the directory may hold; the datasets not used for longest make room."""
         memory_bytes: int = 2 * 2**30
-        """Bytes of frames one dataset may hold in memory where the disk holds none: a dataset that
-        fits is decoded once, a larger one in shuffled blocks of episodes every epoch."""
+        """Bytes of frames a loader may hold in memory where the disk holds none: what fits is
+        decoded once, what does not in shuffled blocks of episodes every epoch."""
         threads: int = 2
         """Threads that decode."""
 
@@ -101,150 +80,60 @@ class FrameCache:
     def open(
         self, source: Subset, cameras: Sequence[str], progress: Progress | None = None
     ) -> FrameStore:
-        """The frames of ``source`` from ``cameras``, decoded now if they are not cached.
+        """The frames of ``source`` from ``cameras``; see :meth:`open_all`."""
+        return self.open_all([source], cameras, progress)[0]
 
-        On disk the whole dataset is kept, so that subsets of it (training, validation) share it.
+    def open_all(
+        self, sources: Sequence[Subset], cameras: Sequence[str], progress: Progress | None = None
+    ) -> list[FrameStore]:
+        """The frames of ``sources`` from ``cameras``, decoded now if they are not cached.
+
+        On disk go those whose whole datasets fit it together, in the order given; whole, so that
+        parts of a dataset (training, validation) share them. The rest is kept in memory if it
+        fits, and else streamed, with memory in proportion to size.
 
         Raises:
             enactive.episodes.video.UnreadableVideo: a video is damaged.
             OSError: the directory cannot be written.
         """
-        dataset, config = source.dataset, self.config
-        whole = {camera: _picture_bytes(dataset, camera) * dataset.num_frames for camera in cameras}
-        entries = [dataset.episode(episode) for episode in source.episodes]
-        starts = np.asarray([entry.start for entry in entries], np.int64)
-        if self.directory is not None and sum(whole.values()) <= config.disk_bytes:
-            disk = _DiskCache(self.directory, config.disk_bytes)
-            arrays = disk.open(dataset, cameras, config.threads, progress)
+        stores: list[FrameStore | None] = [None] * len(sources)
+        free = self.config.disk_bytes
+        for number, source in enumerate(sources):
+            whole = frame_bytes(source.dataset, cameras) * source.dataset.num_frames
+            if self.directory is None or whole > free:
+                continue
+            disk = _DiskCache(self.directory, self.config.disk_bytes)
+            arrays = disk.open(source.dataset, cameras, self.config.threads, progress)
             if arrays is not None:
-                return ResidentFrames(arrays, starts)
-        lengths = [entry.length for entry in entries]
-        needed = sum(_picture_bytes(dataset, camera) for camera in cameras) * sum(lengths)
-        if needed <= config.memory_bytes:
-            starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-            arrays = {
-                camera: np.empty((sum(lengths), *dataset.camera_feature(camera)[1]), np.uint8)
-                for camera in cameras
-            }
-            decode(dataset, source.episodes, starts, arrays, config.threads, progress)
-            return ResidentFrames(arrays, starts)
-        return StreamedFrames(source, tuple(cameras), config.memory_bytes, config.threads)
+                entries = [source.dataset.episode(episode) for episode in source.episodes]
+                starts = np.asarray([entry.start for entry in entries], np.int64)
+                stores[number] = ResidentFrames(arrays, starts)
+                free -= whole
+        sizes = [
+            frame_bytes(source.dataset, cameras) * source.num_frames if store is None else 0
+            for source, store in zip(sources, stores, strict=True)
+        ]
+        memory, needed = self.config.memory_bytes, sum(sizes)
+        for number, (source, size) in enumerate(zip(sources, sizes, strict=True)):
+            if stores[number] is None and needed <= memory:
+                stores[number] = self._in_memory(source, cameras, progress)
+            elif stores[number] is None:
+                share = memory * size // needed
+                stores[number] = StreamedFrames(source, cameras, share, self.config.threads)
+        return [store for store in stores if store is not None]
 
-
-class ResidentFrames:
-    """All frames at hand, in memory or mapped from disk."""
-
-    def __init__(self, arrays: dict[str, Frames], starts: Integers) -> None:
-        """
-        Args:
-            arrays: camera to ``uint8 (N, H, W, 3)``.
-            starts: row of each episode's first frame in them.
-        """
-        self.block_bytes: int | None = None
-        self._arrays = arrays
-        self._starts = starts
-
-    def gather(self, camera: str, rows: Integers, steps: Integers) -> Frames:
-        """See :meth:`FrameStore.gather`."""
-        return self._arrays[camera][self._starts[rows][:, None] + steps]
-
-    def prepare(self, rows: Integers) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Let go of the arrays."""
-        self._arrays = {}
-
-
-class StreamedFrames:
-    """The episodes used last, decoded when they are asked for, within a budget of memory."""
-
-    def __init__(self, source: Subset, cameras: tuple[str, ...], budget: int, threads: int) -> None:
-        # Room for the block in use and for the one that is being prepared.
-        self.block_bytes: int | None = budget // 2
-        self._source = source
-        self._cameras = cameras
-        self._budget = budget
-        self._held: OrderedDict[tuple[str, int], Future[Frames]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, "decode")
-
-    def gather(self, camera: str, rows: Integers, steps: Integers) -> Frames:
-        """See :meth:`FrameStore.gather`."""
-        dataset = self._source.dataset
-        result = np.empty((*steps.shape, *dataset.camera_feature(camera)[1]), np.uint8)
-        asked = np.unique(rows)
-        # All are asked for before the first is waited for, and copied out one by one: the budget
-        # may be smaller than a batch's episodes.
-        for row, future in [(row, self._ask(camera, int(row))) for row in asked]:
-            at = rows == row
-            result[at] = future.result()[steps[at]]
-        return result
-
-    def prepare(self, rows: Integers) -> None:
-        """See :meth:`FrameStore.prepare`."""
-        for row in rows:
-            for camera in self._cameras:
-                self._ask(camera, int(row))
-
-    def close(self) -> None:
-        """See :meth:`FrameStore.close`."""
-        self._pool.shutdown(cancel_futures=True)
-        self._held.clear()
-
-    def _ask(self, camera: str, row: int) -> Future[Frames]:
-        dataset, episode = self._source.dataset, self._source.episodes[row]
-        size = _picture_bytes(dataset, camera)
-        with self._lock:
-            held = self._held.get((camera, row))
-            if held is not None:
-                self._held.move_to_end((camera, row))
-                return held
-            future = self._pool.submit(dataset.video, camera, episode)
-            self._held[camera, row] = future
-            self._bytes += size * dataset.episode(episode).length
-            while self._bytes > self._budget and len(self._held) > 1:
-                (other, gone), _ = self._held.popitem(last=False)
-                length = dataset.episode(self._source.episodes[gone]).length
-                self._bytes -= _picture_bytes(dataset, other) * length
-            return future
-
-
-def decode(
-    dataset: Dataset,
-    episodes: Sequence[int],
-    starts: Integers,
-    arrays: dict[str, Frames],
-    threads: int,
-    progress: Progress | None = None,
-) -> None:
-    """Decode episodes into arrays, several at a time.
-
-    Args:
-        dataset: where they are.
-        episodes: which.
-        starts: for each, the row of its first frame in the arrays.
-        arrays: camera to ``uint8 (N, H, W, 3)``, filled.
-        threads: threads; the decoder lets go of the interpreter while it works.
-        progress: told after every episode.
-    """
-
-    def one(camera: str, number: int) -> None:
-        frames = dataset.video(camera, episodes[number])
-        arrays[camera][starts[number] : starts[number] + len(frames)] = frames
-
-    jobs = [(camera, number) for number in range(len(episodes)) for camera in arrays]
-    with ThreadPoolExecutor(threads, "decode") as pool:
-        futures = [pool.submit(one, *job) for job in jobs]
-        try:
-            for done, future in enumerate(futures, 1):
-                future.result()
-                if progress is not None:
-                    progress(done // max(len(arrays), 1), len(episodes))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    def _in_memory(
+        self, source: Subset, cameras: Sequence[str], progress: Progress | None
+    ) -> ResidentFrames:
+        dataset = source.dataset
+        lengths = [dataset.episode(episode).length for episode in source.episodes]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        arrays = {
+            camera: np.empty((sum(lengths), *dataset.camera_feature(camera)[1]), np.uint8)
+            for camera in cameras
+        }
+        decode(dataset, source.episodes, starts, arrays, self.config.threads, progress)
+        return ResidentFrames(arrays, starts)
 
 
 class _DiskCache:
@@ -327,7 +216,7 @@ class _DiskCache:
                 pass  # alive, and somebody else's
 
     def _make_room(self, dataset: Dataset, cameras: Sequence[str], keep: set[str]) -> bool:
-        needed = sum(_picture_bytes(dataset, camera) for camera in cameras) * dataset.num_frames
+        needed = frame_bytes(dataset, cameras) * dataset.num_frames
         entries: list[tuple[float, int, Path]] = []
         for path in self._directory.glob("*/frames.npy"):
             with contextlib.suppress(OSError):
@@ -368,8 +257,3 @@ def content_key(dataset: Dataset, camera: str) -> str:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         digest.update(content.digest())
     return digest.hexdigest()
-
-
-def _picture_bytes(dataset: Dataset, camera: str) -> int:
-    height, width, channels = dataset.camera_feature(camera)[1]
-    return height * width * channels

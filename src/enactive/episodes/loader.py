@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enactive.episodes.batch import Batch
-from enactive.episodes.cache import FrameCache, FrameStore, Progress
+from enactive.episodes.cache import FrameCache
 from enactive.episodes.dataset import Dataset
+from enactive.episodes.frames import FrameStore, Progress, frame_bytes
 from enactive.episodes.mixture import Mixture, check_compatible, mixture
 from enactive.episodes.order import BlockShuffle, FullShuffle, Interleave, Order
 from enactive.episodes.windows import (
@@ -92,9 +93,9 @@ class WindowLoader:
         # One order of cameras for all: a mixture's datasets may list them differently.
         self.cameras = self._tables[0].cameras
         frames = (cache or FrameCache.Config()).build()
-        self._stores: list[FrameStore] = [
-            frames.open(part, self.cameras, progress) for part in mixed.parts.values()
-        ]
+        self._stores: list[FrameStore] = frames.open_all(
+            list(mixed.parts.values()), self.cameras, progress
+        )
         self._orders = [
             self._order(name, table, store)
             for name, table, store in zip(self._names, self._tables, self._stores, strict=True)
@@ -105,9 +106,8 @@ class WindowLoader:
     def _order(self, name: str, table: WindowTable, store: FrameStore) -> Order:
         if store.block_bytes is None:
             return FullShuffle(table.size, self._seed, "windows", name)
-        shapes = [table.dataset.camera_feature(camera)[1] for camera in self.cameras]
-        frame_bytes = sum(height * width * channels for height, width, channels in shapes)
-        capacity = max(store.block_bytes // max(frame_bytes, 1), 1)
+        one = max(frame_bytes(table.dataset, self.cameras), 1)
+        capacity = max(store.block_bytes // one, 1)
         return BlockShuffle(table.lengths, capacity, self._seed, "windows", name)
 
     # -- reading ---------------------------------------------------------------------------

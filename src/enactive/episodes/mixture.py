@@ -63,7 +63,7 @@ def mixture(
         name: data if isinstance(data, Subset) else subset(data) for name, data in datasets.items()
     }
     if weights is None:
-        weights = {name: float(_frames(part)) for name, part in parts.items()}
+        weights = {name: float(part.num_frames) for name, part in parts.items()}
     for name in weights:
         if name not in parts:
             raise KeyError(f"weights: no dataset is called {name!r}; {suggest(name, parts)}")
@@ -167,7 +167,3 @@ def entry_names(feature: Mapping[str, Any]) -> tuple[str, ...]:
         if len(values) == 1 and isinstance(values[0], list):
             names = values[0]  # type: ignore[reportUnknownVariableType]
     return tuple(str(name) for name in names) if names else ()
-
-
-def _frames(part: Subset) -> int:
-    return sum(part.dataset.episode(episode).length for episode in part.episodes)

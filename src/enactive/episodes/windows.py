@@ -82,6 +82,11 @@ class Subset:
         for episode in self.episodes:
             self.dataset.episode(episode)
 
+    @property
+    def num_frames(self) -> int:
+        """Frames of these episodes."""
+        return sum(self.dataset.episode(episode).length for episode in self.episodes)
+
 
 def subset(dataset: Dataset, episodes: Sequence[int] | None = None) -> Subset:
     """The given episodes of ``dataset``, by default all."""
