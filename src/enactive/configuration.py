@@ -129,6 +129,8 @@ def _fail(where: str, message: str) -> typing.NoReturn:
 
 
 def _build(target: Any, value: Any, where: str, kind: str | None) -> Any:
+    if kind is not None and isinstance(value, Mapping) and "part" in value:
+        return _build_part(kind, object, typing.cast(Mapping[str, Any], value), where)
     if target is Any:
         return value
     origin = typing.get_origin(target)

@@ -1,0 +1,125 @@
+"""The backbone: its contract, where its tokens come from, and its augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enactive.models.action_model import ActionModel, Interface
+from enactive.models.augmentation import RandomShift
+from enactive.models.backbones.small_vla import SmallVLA, spatial_softmax
+from enactive.models.batch import Batch
+
+Make = Callable[..., Batch]
+CAMERAS = {"front": (32, 48), "hand": (16, 16)}
+STATES = {"proprio": 3, "force": 1}
+
+
+def build(**fields: object) -> SmallVLA:
+    torch.manual_seed(0)
+    settings = {"width": 32, "depth": 2, "channels": (8, 16), "keypoints": 4} | fields
+    config = SmallVLA.Config(**settings)  # type: ignore[arg-type]
+    return config.build(cameras=CAMERAS, states=STATES, observation_steps=2, language_size=384)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("film", [False, True])
+@pytest.mark.parametrize("keypoints", [0, 4])
+def test_tokens_and_layers(make_batch: Make, shared: bool, film: bool, keypoints: int) -> None:
+    backbone = build(shared_stem=shared, film=film, keypoints=keypoints)
+    batch = make_batch(3)
+    found = backbone(batch.images, batch.state, torch.randn(3, 384), layers=True)
+    cells = 2 * (4 * 6 + 2 * 2)
+    singles = 2 + 2 * 2 + (2 * 2 if keypoints else 0)
+    assert found.tokens.shape == (3, cells + singles, 32)
+    assert found.pooled.shape == (3, 32)
+    assert [layer.shape for layer in found.layers] == [found.tokens.shape] * 2
+    assert not backbone(batch.images, batch.state, torch.randn(3, 384)).layers
+
+
+def test_every_input_matters(make_batch: Make) -> None:
+    backbone, batch = build(), make_batch(2)
+    language = torch.randn(2, 384)
+    base = backbone(batch.images, batch.state, language).pooled
+    for name in batch.images:
+        changed = {**batch.images, name: 255 - batch.images[name]}
+        assert not torch.allclose(backbone(changed, batch.state, language).pooled, base)
+    for name in batch.state:
+        changed = {**batch.state, name: batch.state[name] + 1}
+        assert not torch.allclose(backbone(batch.images, changed, language).pooled, base)
+    assert not torch.allclose(backbone(batch.images, batch.state, -language).pooled, base)
+
+
+def test_time_is_not_lost(make_batch: Make) -> None:
+    backbone, batch = build(), make_batch(2)
+    language = torch.randn(2, 384)
+    base = backbone(batch.images, batch.state, language).pooled
+    flipped = {name: image.flip(1) for name, image in batch.images.items()}
+    assert not torch.allclose(backbone(flipped, batch.state, language).pooled, base)
+
+
+def test_an_image_size_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'front' is 33x48 pixels.*multiples of 8"):
+        SmallVLA.Config(channels=(8, 16)).build(
+            cameras={"front": (33, 48)}, states={}, observation_steps=1, language_size=384
+        )
+
+
+def test_width_must_fit_the_attention_heads() -> None:
+    with pytest.raises(ValueError, match="width 30 is not a multiple of the 4"):
+        build(width=30)
+
+
+@given(st.integers(0, 7), st.integers(0, 9))
+def test_spatial_softmax_finds_the_peak(y: int, x: int) -> None:
+    maps = torch.full((1, 2, 8, 10), -50.0)
+    maps[0, 0, y, x] = 50.0
+    maps[0, 1, 0, 0] = 50.0
+    found = spatial_softmax(maps)[0]  # x of both, then y of both
+    torch.testing.assert_close(found[0], torch.tensor(-1 + 2 * x / 9))
+    torch.testing.assert_close(found[2], torch.tensor(-1 + 2 * y / 7))
+    assert found[1] == found[3] == -1
+
+
+@given(st.integers(0, 1000), st.integers(1, 5))
+def test_a_random_shift_is_a_crop_of_the_edge_padded_image(seed: int, pixels: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (3, 2, 12, 15, 3), generator=generator, dtype=torch.uint8)
+    shifted = RandomShift(pixels=pixels)(images, generator)
+    assert shifted.shape == images.shape
+    for b in range(3):
+        rows = images[b].permute(0, 3, 1, 2).float()
+        padded = torch.nn.functional.pad(rows, (pixels,) * 4, mode="replicate")
+        crops = {
+            padded[:, :, dy : dy + 12, dx : dx + 15].to(torch.uint8).numpy().tobytes()
+            for dy in range(2 * pixels + 1)
+            for dx in range(2 * pixels + 1)
+        }
+        assert shifted[b].permute(0, 3, 1, 2).contiguous().numpy().tobytes() in crops
+
+
+def test_shifts_differ_between_windows_and_not_within_one() -> None:
+    ramp = torch.arange(20, dtype=torch.uint8).view(1, 1, 1, 20, 1).expand(64, 2, 20, 20, 3)
+    shifted = RandomShift(pixels=3)(ramp, torch.Generator().manual_seed(0))
+    assert torch.equal(shifted[:, 0], shifted[:, 1])
+    assert len(set(shifted[:, 0, 10, 10, 0].tolist())) == 7
+
+
+def test_only_training_augments(
+    config: ActionModel.Config,
+    interface: Interface,
+    statistics: dict[str, dict[str, list[float]]],
+    make_batch: Make,
+) -> None:
+    model = config.build(interface, statistics, seed=0)
+    batch = make_batch(4)
+    # The same noise in the head either way: augmentation draws from the generator first.
+    model.eval()
+    first = model.loss(batch, torch.Generator().manual_seed(0)).total
+    assert torch.equal(first, model.loss(batch, torch.Generator().manual_seed(0)).total)
+    model.train()
+    assert not torch.equal(first, model.loss(batch, torch.Generator().manual_seed(0)).total)
