@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 from enactive.episodes import video
 from enactive.episodes.dataset import Dataset
+
+sys.path.insert(0, str(Path(__file__).parent))  # made_episodes, which a child process runs too
 
 MakeDataset = Callable[..., Dataset]
 

@@ -21,12 +21,14 @@ CAMERA = 17 * 32 * 48 * 3
 """Bytes of one camera of the dataset, decoded."""
 
 OPEN = """
-import os, signal, sys
+import os, signal, sys, time
 from enactive.episodes.cache import FrameCache
 from enactive.episodes.dataset import Dataset
 from enactive.episodes.windows import subset
 path, directory, die = sys.argv[1:]
 def progress(done, total):
+    print("decoded", flush=True)
+    time.sleep(0.02)
     if done == int(die):
         os.kill(os.getpid(), signal.SIGKILL)
 cache = FrameCache.Config(directory=directory, threads=1).build()
@@ -94,15 +96,30 @@ def test_entries_follow_content_not_place(make_dataset: Any, tmp_path: Path) -> 
     assert content_key(one, "front") != content_key(other, "front")
 
 
-def test_a_damaged_entry_is_decoded_again(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut off", "another shape", "another dtype"])
+def test_a_damaged_entry_is_decoded_again(dataset: Dataset, tmp_path: Path, damage: str) -> None:
     cache = FrameCache.Config(directory=str(tmp_path)).build()
     cache.open(subset(dataset), ("front",)).close()
     (entry,) = entries(tmp_path)
-    with (entry / "frames.npy").open("r+b") as file:
-        file.truncate(1000)
+    if damage == "cut off":
+        with (entry / "frames.npy").open("r+b") as file:
+            file.truncate(1000)
+    else:
+        frames = 16 if damage == "another shape" else 17
+        dtype = np.int8 if damage == "another dtype" else np.uint8
+        np.save(entry / "frames.npy", np.zeros((frames, 32, 48, 3), dtype))
     count = Count()
     check(cache.open(subset(dataset), ("front",), count), dataset, [0, 1, 2], ("front",))
     assert count.calls == 3
+
+
+def test_opening_an_entry_counts_as_use(dataset: Dataset, tmp_path: Path) -> None:
+    cache = FrameCache.Config(directory=str(tmp_path)).build()
+    cache.open(subset(dataset), ("front",)).close()
+    (entry,) = entries(tmp_path)
+    os.utime(entry, (1, 1))
+    cache.open(subset(dataset), ("front",)).close()
+    assert entry.stat().st_mtime > 1
 
 
 def test_the_datasets_used_least_recently_make_room(make_dataset: Any, tmp_path: Path) -> None:
@@ -192,8 +209,10 @@ def test_a_killed_writer_leaves_nothing_that_counts(dataset: Dataset, tmp_path: 
 
 def test_processes_wait_for_one_another(dataset: Dataset, tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", OPEN, str(dataset.path), str(tmp_path), "-1"]
-    processes = [subprocess.Popen(arguments) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert "".join(printed).count("decoded") == 6  # one of them did it all
     assert len(entries(tmp_path)) == 2
     count = Count()
     cache = FrameCache.Config(directory=str(tmp_path)).build()

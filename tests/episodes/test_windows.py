@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enactive.episodes.order import BlockShuffle, FullShuffle, Interleave
@@ -20,6 +20,7 @@ from enactive.episodes.windows import (
 LENGTHS = [7, 1, 12, 5]
 
 
+@settings(deadline=None)
 @given(
     places=st.lists(
         st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))),
@@ -39,6 +40,7 @@ def test_chunks_are_the_coming_actions_and_then_the_last_one_masked(
         assert mask[row, 0]
 
 
+@settings(deadline=None)
 @given(steps=st.lists(st.integers(0, 50), min_size=1, max_size=9), count=st.integers(1, 9))
 def test_histories_end_at_the_present_and_repeat_the_first(steps: list[int], count: int) -> None:
     histories = history_steps(np.asarray(steps), count)
@@ -93,6 +95,7 @@ def test_split_holds_out_the_same_fraction_of_every_instruction(make_dataset: An
         subset(dataset, [1, 1])
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 60), seed=st.integers(0, 9), step=st.integers(1, 17))
 def test_a_full_shuffle_visits_every_window_once_an_epoch(size: int, seed: int, step: int) -> None:
     order = FullShuffle(size, seed, "windows", "a")
@@ -114,6 +117,7 @@ def test_epochs_seeds_and_datasets_are_shuffled_differently() -> None:
     assert (first != FullShuffle(100, 0, "windows", "b").windows(ordinals)).any()
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12),
     capacity=st.integers(1, 25),
@@ -155,6 +159,7 @@ def test_a_block_shuffle_visits_all_and_needs_few_episodes_at_a_time(
         )
 
 
+@settings(deadline=None)
 @given(
     weights=st.lists(st.floats(0.01, 5), min_size=1, max_size=5),
     start=st.integers(0, 20_000),
