@@ -203,7 +203,7 @@ def _snapshots(trial: Trial) -> Iterator[Finding]:
             )  # fmt: skip
         return
     actions = trial.actions()
-    half = len(actions) // 2
+    half = max(1, (len(trial.first()) - 1) // 2)  # an episode may end on its own
     before = run(world, trial.task, trial.seed, actions[:half])
     taken = world.snapshot()
     after = list(follow(world, actions[half:]))
@@ -211,7 +211,7 @@ def _snapshots(trial: Trial) -> Iterator[Finding]:
     # Through bytes, as a file would keep it.
     back = world.restore(Snapshot(world=taken.world, payload=bytes(taken.payload)))
     found = difference(before[-1:], [Moment(copied(back), back, before[-1].step)])
-    if not difference:
+    if not found:
         found = difference(after, list(follow(world, actions[half:])))
     yield _finding(
         "snapshots", not found,
@@ -335,7 +335,7 @@ def _frames(trial: Trial) -> Iterator[Finding]:
     lively = any(moved(observations[0], later) for later in observations[1:])
     for camera in trial.spec.observations.cameras:
         frames = [o.images[camera.name] for o in observations if camera.name in o.images]
-        blank = [i for i, frame in enumerate(frames) if frame.size and frame.std() == 0]
+        blank = [i for i, frame in enumerate(frames) if frame.size and (frame == frame[0, 0]).all()]
         frozen = len(frames) > 1 and all(np.array_equal(frames[0], f) for f in frames[1:])
         problem = ""
         if blank:
@@ -355,17 +355,17 @@ def _truncation(trial: Trial) -> Iterator[Finding]:
         return
     trial.world.reset(trial.task, trial.seed)
     actions = trial.actions()
-    for count in range(1, most + 1):
+    count, ended, terminated, truncated = 0, False, False, False
+    while count < most and not ended:
         step = trial.world.step(actions[count % len(actions)])
-        if step.terminated or step.truncated:
-            break
-    early = step.truncated and count < most and not step.terminated
-    ok = (step.terminated or step.truncated) and not early
+        count += 1
+        terminated, truncated = step.terminated, step.truncated
+        ended = terminated or truncated
+    early = truncated and not terminated and count < most
+    how = "truncated" if truncated else "terminated" if ended else "still running"
     yield _finding(
-        "truncation", ok,
-        f"{trial.task.name}: "
-        + (f"truncated after {count} of {most} steps" if step.truncated else
-           f"terminated after {count}" if step.terminated else f"still running after {most}"),
+        "truncation", ended and not early,
+        f"{trial.task.name}: {how} after {count} of {most} steps",
         "set truncated on the step number max_steps of the task, no sooner and no later",
     )  # fmt: skip
 

@@ -422,24 +422,24 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
         "reach into the hole with the hand",
     ),
     "drawer-close": (
-        "push the drawer in",
+        "close up the drawer",
         "make the drawer closed",
         "push the open drawer until it is shut",
     ),
     "drawer-open": (
         "pull the drawer out",
-        "make the drawer open",
+        "open up the drawer",
         "grab the handle and open the drawer",
     ),
     "faucet-open": (
         "open up the faucet",
         "turn on the tap",
-        "switch the faucet on so that water flows",
+        "get the water flowing",
     ),
     "faucet-close": (
         "shut the faucet",
         "turn off the tap",
-        "switch the faucet off so that no water flows",
+        "make the water stop flowing",
     ),
     "hammer": (
         "take the hammer and drive in the nail",

@@ -226,8 +226,8 @@ def _camera(mujoco: Any, model: Any, view: View) -> Any:
 def assert_not_blank(images: dict[str, NDArray[np.uint8]], world: str) -> None:
     """Raise :class:`BlackFrame` naming the camera whose picture has only one colour."""
     for name, image in images.items():
-        if image.std() == 0.0:
+        if (image == image[0, 0]).all():
             raise BlackFrame(
-                f"{world}: camera {name!r} gave a picture of one colour ({int(image.flat[0])}); "
+                f"{world}: camera {name!r} gave a picture of one colour {image[0, 0].tolist()}; "
                 "close other renderers of this process, or point the camera at the scene"
             )
