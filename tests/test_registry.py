@@ -101,3 +101,7 @@ def test_suggestions_come_nearest_first() -> None:
     text = suggest("faucet-opne", ["faucet-close", "faucet-open", "door-open"])
     assert text.startswith("did you mean 'faucet-open' or ")
     assert suggest("x", []) == "known: none"
+
+
+def test_a_part_of_a_name_suggests_the_whole() -> None:
+    assert suggest("flow", ["flow_matching", "l1"]).startswith("did you mean 'flow_matching'?")

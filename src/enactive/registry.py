@@ -28,6 +28,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error message about a wrong name: what was probably meant, and what exists."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if not near and len(name) > 2:
+        near = [known for known in names if name in known][:3]
     meant = f"did you mean {' or '.join(repr(match) for match in near)}? " if near else ""
     return f"{meant}known: {', '.join(names) or 'none'}"
 

@@ -95,7 +95,7 @@ def run(arguments: Arguments) -> int:
                     raise UserError(str(error)) from error
                 result = forked.result
                 outcome = "success" if result.success else "no success"
-                events = ", ".join(f"{name} at {at}" for name, at in result.events.items())
+                events = [f"{name} at {at}" for name, at in result.events.items()] or ["no events"]
                 print(
                     f"{result.id}: {outcome} after {result.steps} steps ({events or 'no events'})"
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from enactive.cli.arguments import choose_parts, describe_choices, parse
 from enactive.cli.derived import derive
 from enactive.cli.loading import dataset_path
 from enactive.cli.mistakes import UserError, wiring
+from enactive.models.action_model import ActionModel
 from enactive.training.config import Source, Training
 
 PARTS = {
@@ -35,57 +35,52 @@ Examples:
   enactive train runs/demos --head my_head.py:MyHead.Config --out runs/mine"""
 
 
+EXTRA: dict[str, tuple[Any, Any]] = {
+    "data": (
+        Annotated[
+            tyro.conf.Positional[tuple[Path, ...]],
+            tyro.conf.arg(metavar="DATA", help="Datasets, or directories of collections."),
+        ],
+        (),
+    ),
+    "out": (
+        Annotated[Path | None, tyro.conf.arg(metavar="PATH", help="Directory of the run.")],
+        None,
+    ),
+    "weights": (
+        Annotated[
+            tuple[float, ...],
+            tyro.conf.arg(help="Share of each dataset; by default its number of frames."),
+        ],
+        (),
+    ),
+}
+"""Options that stand for fields of :class:`Training` which have no words of their own."""
+
+
 def main(argv: Sequence[str]) -> int:
     """Read the words, then train."""
     choices, rest = choose_parts(argv, PARTS)
     base, rest = _base(rest)
-    model: dict[str, Any] = {}
-    for part in PARTS:
-        if choices[part].given or base is None:
-            model[part] = choices[part].config
-    default = (
-        base.model if base is not None else Training.__dataclass_fields__["model"].default_factory()
-    )
     options = derive(
         "Options",
         Training,
         without=("run", "data", "stages", "action_space"),
         flat=("model",),
-        extra={
-            "data": (
-                Annotated[
-                    tyro.conf.Positional[tuple[Path, ...]],
-                    tyro.conf.arg(metavar="DATA", help="Datasets, or directories of collections."),
-                ],
-                (),
-            ),
-            "out": (
-                Annotated[Path | None, tyro.conf.arg(help="Directory of the run.")],
-                None,
-            ),
-            "weights": (
-                Annotated[
-                    tuple[float, ...],
-                    tyro.conf.arg(help="Share of each dataset; by default its number of frames."),
-                ],
-                (),
-            ),
-        },
+        extra=EXTRA,
     )
     values: dict[str, Any] = {}
+    model = ActionModel.Config() if base is None else base.model
     if base is not None:
-        kept = [field.name for field in dataclasses.fields(options)]
-        values = {name: getattr(base, name) for name in kept if hasattr(base, name)}
+        kept = [field.name for field in dataclasses.fields(options) if field.name not in EXTRA]
+        values = {name: getattr(base, name) for name in kept}
         values["data"] = tuple(Path(source.path) for source in base.data)
         values["weights"] = tuple(s.weight for s in base.data if s.weight is not None)
-    values["model"] = dataclasses.replace(default, **model)
-    arguments = parse(
-        options,
-        rest,
-        "train",
-        defaults=values,
-        description=f"{DESCRIPTION}\n\n{describe_choices(PARTS, choices)}",
-    )
+    # A part named on the command line replaces the file's; otherwise the file's stays.
+    named = {part: c.config for part, c in choices.items() if c.given or base is None}
+    values["model"] = dataclasses.replace(model, **named)
+    description = f"{DESCRIPTION}\n\n{describe_choices(PARTS, choices)}"
+    arguments = parse(options, rest, "train", defaults=values, description=description)
     return run(_training(arguments, base))
 
 
@@ -120,8 +115,10 @@ def _training(arguments: Any, base: Training | None) -> Training:
     names = {Path(source.path): source.name for source in base.data} if base is not None else {}
     paths = [dataset_path(path) for path in arguments.data]
     # Two collections keep their datasets under the same last name; their own names tell them apart.
-    labels = [names.get(path, "") or (path.parent.name if path != given else "")
-              for given, path in zip(arguments.data, paths, strict=True)]  # fmt: skip
+    labels = [
+        names.get(path, "") or ("" if path == given else given.name)
+        for given, path in zip(arguments.data, paths, strict=True)
+    ]
     sources = tuple(
         Source(path=path, name=label, weight=weight)
         for path, label, weight in zip(paths, labels, weights, strict=True)
@@ -129,7 +126,7 @@ def _training(arguments: Any, base: Training | None) -> Training:
     given = {
         field.name: getattr(arguments, field.name)
         for field in dataclasses.fields(arguments)
-        if field.name not in ("data", "out", "weights")
+        if field.name not in EXTRA
     }
     kept = {"stages": base.stages, "action_space": base.action_space} if base is not None else {}
     with wiring():
@@ -147,10 +144,7 @@ def run(config: Training) -> int:
     except (ConfigurationError, BrokenDataset, FileNotFoundError) as error:
         raise UserError(str(error)) from error
     if not result.finished:
-        with contextlib.suppress(BrokenPipeError):
-            print(
-                f"stopped at step {result.step}; the same command goes on from {result.checkpoint}"
-            )
+        print(f"stopped at step {result.step}, {result.checkpoint}; the same command goes on")
         return 130
     print(f"{config.run}: {result.step} steps; checkpoint {result.checkpoint}")
     print(f"next: enactive evaluate {config.run}")
