@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,20 @@ def test_counts_out_of_range_are_refused(dataset: Dataset, field: str, value: in
     arguments = {"batch_size": 4, "seed": 0, "world_size": 2} | {field: value}
     with pytest.raises(ValueError, match=field):
         WindowLoader(dataset, SPEC, cache=MEMORY, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_code_of_the_documentation_runs(
+    make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "data-loading.md"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "demo").symlink_to(make_dataset([20] * 10).path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec("\n".join(blocks), scope)
+    assert scope["windows"] == 40
+    assert scope["latest"]["front"].shape == (32, 32, 48, 3)
+    assert np.bincount(scope["batch"].dataset_index).sum() == 32
+    assert scope["resumed"].state_dict() == scope["state"]
