@@ -295,6 +295,17 @@ class TestRefusals:
             "turn: its value: a quaternion of length 0", pose_space("absolute", "base"), poses=zero
         )
 
+    def test_a_tool_that_turns_about_fixed_axes_from_an_unknown_attitude(self):
+        def moves(reference):
+            arm, turn = pose_space(reference, "tool").groups
+            return VectorSpace(groups=(arm, replace(turn, frame="base")), rate_hz=RATE)
+
+        self.refused(
+            "turn: group 'arm' moves along the tool's axes, so its orientation is needed",
+            moves("chunk_start"),
+            source=moves("delta"),
+        )
+
     def test_an_unknown_frame(self):
         self.refused("pose of frame 'camera' is not known", pose_space("delta", "camera"))
         with pytest.raises(ValueError, match="no rigid transform"):

@@ -31,23 +31,14 @@ class Mismatch:
     representation, size, reference, frame, unit, sign, bounds`` for vectors; ``choices, keys,
     motion, screen, tool, language, length, member`` for the others."""
     where: str
-    """The group or entry, e.g. ``"arm"``, ``"arm.x"``; empty for the whole space."""
+    """The group or entry, e.g. ``"arm"``, ``"arm.x"``, or the field of the space, ``"rate_hz"``."""
     message: str
     """Both sides of it."""
     fix: str
     """What to do."""
 
     def __str__(self) -> str:
-        return f"[{self.code}] {self.where + ': ' if self.where else ''}{self.message}. {self.fix}"
-
-
-class SpaceMismatch(ValueError):
-    """Two parts that were to be wired together disagree about actions."""
-
-    def __init__(self, mismatches: list[Mismatch], producer: str, acceptor: str) -> None:
-        lines = "\n".join(f"  - {mismatch}" for mismatch in mismatches)
-        super().__init__(f"{producer} does not produce what {acceptor} accepts:\n{lines}")
-        self.mismatches = tuple(mismatches)
+        return f"{self.where}: {self.message}. {self.fix}"
 
 
 def compare(produces: ActionSpace, accepts: ActionSpace) -> list[Mismatch]:
@@ -57,19 +48,6 @@ def compare(produces: ActionSpace, accepts: ActionSpace) -> list[Mismatch]:
     is one of ``accepts`` and means the same there.
     """
     return list(_compare(produces, accepts))
-
-
-def require_match(
-    produces: ActionSpace, accepts: ActionSpace, *, producer: str, acceptor: str
-) -> None:
-    """Refuse to wire two parts together that disagree.
-
-    Raises:
-        SpaceMismatch: :func:`compare` found something; all of it is in the message.
-    """
-    mismatches = compare(produces, accepts)
-    if mismatches:
-        raise SpaceMismatch(mismatches, producer, acceptor)
 
 
 def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
@@ -87,15 +65,21 @@ def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
         if produces.names != theirs.names:
             fix = "Map the indices by name: accepts.index(produces.names[i])."
             yield _plain(
-                "choices", f"it chooses among {produces.names}, accepted are {theirs.names}", fix
+                "choices",
+                "names",
+                f"it chooses among {produces.names}, accepted are {theirs.names}",
+                fix,
             )
     elif isinstance(produces, KeyboardMouseSpace):
         theirs = cast(KeyboardMouseSpace, accepts)
         for key in sorted(set(produces.keys) - set(theirs.keys)):
-            yield _plain("keys", f"key {key!r} does not exist there", suggest(key, theirs.keys))
+            yield _plain(
+                "keys", "keys", f"key {key!r} does not exist there", suggest(key, theirs.keys)
+            )
         if produces.max_motion > theirs.max_motion:
             yield _plain(
                 "motion",
+                "max_motion",
                 f"the pointer moves up to {produces.max_motion:g} px, accepted "
                 f"are {theirs.max_motion:g} px",
                 "Clip the motion, or split it over steps.",
@@ -105,6 +89,7 @@ def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
         if (produces.width, produces.height) != (theirs.width, theirs.height):
             yield _plain(
                 "screen",
+                "width",
                 f"it points at {produces.width} x {produces.height} px, the "
                 f"screen has {theirs.width} x {theirs.height}",
                 "Scale x and y by the ratio of the sizes.",
@@ -116,12 +101,14 @@ def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
         if produces.language != theirs.language:
             yield _plain(
                 "language",
+                "language",
                 f"it writes {produces.language}, {theirs.language} is run",
                 f"Ask it for {theirs.language}.",
             )
         if produces.max_characters > theirs.max_characters:
             yield _plain(
                 "length",
+                "max_characters",
                 f"programs may have {produces.max_characters} characters, "
                 f"accepted are {theirs.max_characters}",
                 "Lower max_characters.",
@@ -133,11 +120,11 @@ def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
 
 def _space(produces: ActionSpace, accepts: ActionSpace, fix: str) -> Mismatch:
     names = type(produces).__name__, type(accepts).__name__
-    return _plain("space", f"it produces {names[0]}, accepted is {names[1]}", fix)
+    return _plain("space", "space", f"it produces {names[0]}, accepted is {names[1]}", fix)
 
 
-def _plain(code: str, message: str, fix: str) -> Mismatch:
-    return Mismatch(code=code, where="", message=message, fix=fix)
+def _plain(code: str, where: str, message: str, fix: str) -> Mismatch:
+    return Mismatch(code=code, where=where, message=message, fix=fix)
 
 
 def _unions(produces: UnionSpace, accepts: UnionSpace) -> Iterator[Mismatch]:
@@ -151,7 +138,7 @@ def _unions(produces: UnionSpace, accepts: UnionSpace) -> Iterator[Mismatch]:
             )
             continue
         for found in _compare(space, accepts.spaces[name]):
-            where = f"{name}.{found.where}" if found.where else name
+            where = f"{name}.{found.where}"
             yield Mismatch(code=found.code, where=where, message=found.message, fix=found.fix)
 
 
@@ -180,7 +167,7 @@ def _vectors(produces: VectorSpace, accepts: VectorSpace) -> Iterator[Mismatch]:
     if produces.rate_hz != accepts.rate_hz:
         yield Mismatch(
             code="rate",
-            where="",
+            where="rate_hz",
             message=f"it acts at {produces.rate_hz:g} Hz, accepted are {accepts.rate_hz:g} Hz",
             fix=f"resample(chunk, produces, {accepts.rate_hz:g}), or train on data at that rate.",
         )
@@ -205,7 +192,7 @@ def _vectors(produces: VectorSpace, accepts: VectorSpace) -> Iterator[Mismatch]:
     if shared != [name for name in theirs if name in ours]:
         yield Mismatch(
             code="order",
-            where="",
+            where="groups",
             message=f"its groups come as {', '.join(ours)}, accepted is {', '.join(theirs)}",
             fix="convert(chunk, produces, accepts) reorders them.",
         )
