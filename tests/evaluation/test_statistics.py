@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_holm_laws(p_values: list[float]) -> None:
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
     assert min(adjusted) == pytest.approx(min(1.0, len(p_values) * min(p_values)))
     order = np.argsort(p_values, kind="stable")
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(order[:-1], order[1:], strict=True))
+    assert all(adjusted[a] <= adjusted[b] for a, b in itertools.pairwise(order))
 
 
 def test_power_of_the_paired_test_against_simulation() -> None:

@@ -145,20 +145,29 @@ def header_of(
     )
 
 
-def result_of(record: Episode, plan: EpisodePlan) -> EpisodeResult:
-    """The result of a recorded episode: what :class:`Attempt` reported when it ran."""
-    held = np.flatnonzero(record.successes)
+def result_of(
+    name: str, plan: EpisodePlan, outcome: Outcome, record: Episode | None
+) -> EpisodeResult:
+    """The result of an episode that was recorded: what :class:`Attempt` reported when it ran.
+
+    Args:
+        record: the whole episode; without it (it is no longer in its journal) reward, decisions and
+            cost are 0 and the step of success is unknown.
+    """
+    held = [] if record is None else np.flatnonzero(record.successes).tolist()
+    rewards = [] if record is None else record.rewards.tolist()
+    made = () if record is None else record.deliberations
     return EpisodeResult(
-        id=record.header.id,
-        success=record.outcome.success,
-        steps=record.outcome.steps,
-        success_step=int(held[0]) + 1 if len(held) else None,
-        terminated=record.outcome.terminated,
-        truncated=record.outcome.truncated,
-        reward=sum((float(reward) for reward in record.rewards), 0.0),
-        events=dict(record.outcome.events),
-        decisions=len(record.deliberations),
-        cost=sum((made.cost for made in record.deliberations), Cost()),
+        id=name,
+        success=outcome.success,
+        steps=outcome.steps,
+        success_step=held[0] + 1 if held else None,
+        terminated=outcome.terminated,
+        truncated=outcome.truncated,
+        reward=float(sum(rewards)),
+        events=dict(outcome.events),
+        decisions=len(made),
+        cost=sum((deliberation.cost for deliberation in made), Cost()),
         **plan_fields(plan),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from enactive.evaluation.rollouts import Listener
 
 
 @contextmanager
-def progress_bar(title: str, episodes: int, console: Console | None = None) -> Iterator[Listener]:
+def progress_bar(title: str, episodes: int, console: Console | None = None) -> Generator[Listener]:
     """Show a bar while the block runs; what it yields is the listener to hand to a rollout."""
     columns = (
         TextColumn("{task.description}"),

@@ -48,7 +48,8 @@ def rollout(
         plan: the episodes.
         rules: when an episode ends and what counts as success.
         journal: where every step is recorded. Episodes that it holds already are not run again;
-            one that was cut off is run from its beginning.
+            one that was cut off is run from its beginning. Of those whose steps it has forgotten
+            (they are in a dataset), success, length and events are known and the rest is 0.
         listener: told of every result, those found in the journal included.
         provenance: JSON values kept with each recorded episode.
 
@@ -66,9 +67,12 @@ def rollout(
     results: dict[str, EpisodeResult] = {}
     if journal is not None:
         journal.drop_unfinished()
+        whole = {header.id for header in journal.readable()}
         for header in journal.finished():
             if header.id in wanted:
-                results[header.id] = result_of(journal.read(header.id), wanted[header.id])
+                found = journal.read(header.id) if header.id in whole else None
+                outcome = journal.outcome(header.id)
+                results[header.id] = result_of(header.id, wanted[header.id], outcome, found)
                 if listener is not None:
                     listener(results[header.id])
     waiting = deque((name, wanted[name]) for name in ids if name not in results)
@@ -132,7 +136,7 @@ class _Run:
                 attempt = self.live[worker]
                 if isinstance(answer, Observation):
                     attempt.saw(answer)
-                elif self._over(attempt, answer):
+                elif isinstance(answer, Step) and self._over(attempt, answer):
                     del self.live[worker]
                     self._start(worker)
                     continue

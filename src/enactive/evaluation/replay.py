@@ -1,0 +1,220 @@
+"""Replay: an episode is executed again from its seed and its recorded actions, and every bit that
+the world gives back is compared with what was recorded.
+
+No policy takes part: what is checked is that the recording says what happened. Pictures and state
+vectors are compared by the hash of their raw values, so the check is exact although datasets store
+pictures compressed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from enactive.configuration import config_hash
+from enactive.episodes.episode import observation_hashes
+from enactive.evaluation.recording import Recording, executable
+from enactive.evaluation.sources import headers, recordings
+from enactive.evaluation.worlds import build_world
+from enactive.observations import Observation
+from enactive.worlds.world import Step, World
+
+MAX_MISMATCHES = 10
+"""Mismatches that are listed per episode; replay goes on, to count them all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mismatch:
+    """One thing that differs."""
+
+    step: int
+    """Actions executed before it was seen; 0 is the reset."""
+    what: str
+    """``images.<camera>``, ``state.<name>``, ``reward``, ``success``, ``events``, ``end``."""
+    recorded: str
+    replayed: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodeReplay:
+    """What replaying one episode showed."""
+
+    id: str
+    equal: bool
+    steps: int
+    compared: int
+    """Values that were compared: hashes, rewards, success tests, event lists."""
+    differing: int
+    mismatches: tuple[Mismatch, ...] = ()
+    """The first :data:`MAX_MISMATCHES`."""
+    error: str = ""
+    """Why it could not be replayed at all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplayReport:
+    """What replaying many episodes showed."""
+
+    episodes: tuple[EpisodeReplay, ...]
+
+    @property
+    def equal(self) -> int:
+        """Episodes that are bit-equal."""
+        return sum(episode.equal for episode in self.episodes)
+
+    @property
+    def compared(self) -> int:
+        """Values that were compared."""
+        return sum(episode.compared for episode in self.episodes)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are episodes and all are bit-equal."""
+        return bool(self.episodes) and self.equal == len(self.episodes)
+
+
+def replay_episode(world: World, recording: Recording) -> EpisodeReplay:
+    """Execute the recorded actions in ``world`` and compare everything it gives back."""
+    check = _Check(recording)
+    header = recording.header
+    check.observation(0, world.reset(header.task, header.seed))
+    step: Step | None = None
+    for number, action in enumerate(recording.actions):
+        step = world.step(executable(action, world))
+        check.step(number, step)
+    if step is not None:
+        check.compare(len(recording.actions), "end", recording.outcome.terminated, step.terminated)
+    return EpisodeReplay(
+        id=header.id,
+        equal=check.differing == 0,
+        steps=len(recording.actions),
+        compared=check.compared,
+        differing=check.differing,
+        mismatches=tuple(check.mismatches),
+    )
+
+
+class _Check:
+    """Compares and counts."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.compared = 0
+        self.differing = 0
+        self.mismatches: list[Mismatch] = []
+
+    def observation(self, step: int, observation: Observation) -> None:
+        hashes = observation_hashes(observation)
+        for name, rows in self.recording.hashes.items():
+            if name == "action" or step >= len(rows):
+                continue
+            replayed = hashes.get(name)
+            self.compare(
+                step, name, rows[step].tobytes().hex(), replayed.hex() if replayed else "(absent)"
+            )
+
+    def step(self, number: int, step: Step) -> None:
+        recording, seen = self.recording, number + 1
+        self.observation(seen, step.observation)
+        if recording.rewards is not None:
+            mine = np.float32(step.reward)
+            self.compare(seen, "reward", recording.rewards[number].item(), mine.item())
+        if recording.successes is not None:
+            self.compare(seen, "success", bool(recording.successes[number]), step.success)
+        self.compare(seen, "events", recording.events.get(number, ()), step.events)
+
+    def compare(self, step: int, what: str, recorded: object, replayed: object) -> None:
+        self.compared += 1
+        if recorded == replayed:
+            return
+        self.differing += 1
+        if len(self.mismatches) < MAX_MISMATCHES:
+            self.mismatches.append(
+                Mismatch(step=step, what=what, recorded=str(recorded), replayed=str(replayed))
+            )
+
+
+# ----------------------------------------------------------------------- many, in processes
+
+
+def replay(
+    path: Path,
+    ids: Sequence[str] | None = None,
+    *,
+    workers: int = 0,
+    listener: Callable[[EpisodeReplay], None] | None = None,
+) -> ReplayReport:
+    """Replay episodes of a journal (a file) or a dataset (a directory) in the recorded worlds.
+
+    Args:
+        path: where they are recorded.
+        ids: which; by default all finished ones, in their order.
+        workers: processes that share the work; 0 replays in this one.
+        listener: told of each episode as it is done, in order.
+
+    Raises:
+        KeyError: an id is not recorded.
+    """
+    names = list(headers(path)) if ids is None else list(ids)
+    done: list[EpisodeReplay] = []
+    if workers == 0:
+        return ReplayReport(episodes=tuple(_replay_some(path, names, listener)))
+    # Spawned, not forked: a renderer's context does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=workers, mp_context=context) as executor:
+        chunks = [names[start : start + 4] for start in range(0, len(names), 4)]
+        for results in executor.map(_replay_some, [path] * len(chunks), chunks):
+            for result in results:
+                done.append(result)
+                if listener is not None:
+                    listener(result)
+    return ReplayReport(episodes=tuple(done))
+
+
+_WORLDS: dict[str, World] = {}
+"""Worlds of this process by the hash of their configuration: building one is slow."""
+
+
+def _replay_some(
+    path: Path, ids: Sequence[str], listener: Callable[[EpisodeReplay], None] | None = None
+) -> list[EpisodeReplay]:
+    results: list[EpisodeReplay] = []
+    for recording in recordings(path, ids):
+        result = _replay_recorded(recording)
+        results.append(result)
+        if listener is not None:
+            listener(result)
+    return results
+
+
+def _replay_recorded(recording: Recording) -> EpisodeReplay:
+    record = recording.header.world
+    try:
+        config = record["config"]
+        key = config_hash(dict(config))
+        if key not in _WORLDS:
+            for world in _WORLDS.values():
+                world.close()
+            _WORLDS.clear()
+            _WORLDS[key] = build_world(config)
+        world = _WORLDS[key]
+        if record.get("version") != world.spec.version:
+            raise ValueError(
+                f"recorded with {record.get('name')} {record.get('version')}, here is "
+                f"{world.spec.version}"
+            )
+        return replay_episode(world, recording)
+    except Exception as error:  # one broken recording must not hide the others' results
+        return EpisodeReplay(
+            id=recording.header.id,
+            equal=False,
+            steps=0,
+            compared=0,
+            differing=0,
+            error=f"{type(error).__name__}: {error}",
+        )
