@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ from enactive.observations import (
 )
 from enactive.registry import suggest
 from enactive.seeding import child_seed
-from enactive.worlds.mujoco_rendering import select_backend
+from enactive.worlds.mujoco_rendering import backend
 from enactive.worlds.world import EventSpec, Snapshot, Step, WorldSpec
 
 RENDER = "render()"
@@ -270,7 +271,6 @@ class GymnasiumWorld:
 
 
 def _make(config: GymnasiumWorld.Config) -> Any:
-    select_backend()
     import gymnasium
 
     if config.module:
@@ -279,6 +279,8 @@ def _make(config: GymnasiumWorld.Config) -> Any:
     arguments: dict[str, Any] = dict(config.arguments)
     if RENDER in config.cameras.values():
         arguments.setdefault("render_mode", "rgb_array")
+        # Gymnasium's MuJoCo environments ask this variable when they first render.
+        os.environ.setdefault("MUJOCO_GL", backend())
     made = gymnasium.make(config.env_id, disable_env_checker=True, **arguments)
     while isinstance(made, gymnasium.wrappers.TimeLimit):
         made = made.env

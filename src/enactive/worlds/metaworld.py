@@ -36,7 +36,7 @@ from enactive.worlds.mujoco_rendering import (
     Renderer,
     View,
     assert_not_blank,
-    select_backend,
+    backend,
 )
 from enactive.worlds.world import Snapshot, Step, WorldSpec
 
@@ -46,8 +46,13 @@ RATE_HZ = 80.0
 FRONT = View(name="front", lookat=(0.0, 0.67, 0.14), distance=0.92, azimuth=135.0, elevation=-30.0)
 """The whole workspace over the robot's shoulder, where ``corner2`` looks from."""
 
-CLOSE = View(name="close", lookat=(0.0, 0.69, 0.1), distance=0.76, azimuth=-90.0, elevation=-55.0)
-"""The objects from above, facing the robot: their positions on the table are seen best here."""
+CLOSE = View(name="close", lookat=(0.0, 0.69, 0.1), distance=0.76, azimuth=-90.0, elevation=-65.0)
+"""The objects from above, facing the robot: handles and their positions on the table are seen best
+here. The robot's base is out of it, which makes it quick to draw."""
+
+CORNER2 = View(name="corner2", fixed="corner2", upside_down=True)
+"""The camera most used with Meta-World. The package mounts it (and corner, corner3, corner4) upside
+down; turning the picture, unlike only reversing its rows, does not mirror the scene."""
 
 ACTION_SPACE = VectorSpace(
     groups=(
@@ -117,8 +122,7 @@ class MetaWorld:
     def __init__(self, config: Config) -> None:
         _check(config)
         self._config = config
-        self._backend = select_backend()
-        self._spec = _spec(config, self._backend)
+        self._spec = _spec(config)
         self._slots: dict[str, _Slot] = {}
         self._renderer: Renderer | None = None
         self._episode: _Episode | None = None
@@ -286,7 +290,7 @@ def _check(config: MetaWorld.Config) -> None:
         raise ValueError(f"cameras: two views have the same name: {names}")
 
 
-def _spec(config: MetaWorld.Config, backend: str) -> WorldSpec:
+def _spec(config: MetaWorld.Config) -> WorldSpec:
     size = config.image_size
     packages = ("metaworld", "mujoco", "gymnasium")
     return WorldSpec(
@@ -312,7 +316,7 @@ def _spec(config: MetaWorld.Config, backend: str) -> WorldSpec:
         snapshots=True,
         provenance={
             "packages": {name: importlib.metadata.version(name) for name in packages},
-            "gl": backend,
+            "gl": backend(),
             "image_size": size,
             "cameras": [asdict(view) for view in config.cameras],
             "quality": asdict(config.quality),

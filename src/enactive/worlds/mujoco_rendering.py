@@ -7,6 +7,7 @@ declares: the same setting must serve collection and evaluation, or policies see
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import weakref
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 
 HIDDEN_GROUP = 5
 """A geom group that MuJoCo does not draw by default; culled geoms move there for one frame."""
+
+_MARGIN = 1e-3
+"""How far a box must be outside the view to be culled, m; more than any rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,15 +60,18 @@ class BlackFrame(RuntimeError):
     """A camera gave a picture of one colour: the OpenGL context is lost or the camera is blind."""
 
 
-def select_backend() -> str:
-    """Choose MuJoCo's OpenGL backend before its first import: EGL on a machine without a display.
+def backend() -> str:
+    """The OpenGL backend that pictures are drawn with: ``MUJOCO_GL`` where it is set, as MuJoCo's
+    own loader obeys it; else EGL on Linux, which needs no display, and GLFW elsewhere."""
+    return os.environ.get("MUJOCO_GL") or ("egl" if sys.platform.startswith("linux") else "glfw")
 
-    An environment variable ``MUJOCO_GL`` that is already set wins, because MuJoCo's own loader
-    obeys it in any case.
-    """
-    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-    return os.environ.get("MUJOCO_GL", "")
+
+def _gl_context(size: int) -> Any:
+    # Named by module, so that it does not matter whether MuJoCo was imported before.
+    name = backend()
+    if name not in ("egl", "osmesa", "glfw"):
+        raise ValueError(f"MUJOCO_GL is {name!r}; pictures need 'egl', 'osmesa' or 'glfw'")
+    return importlib.import_module(f"mujoco.{name}").GLContext(size, size)
 
 
 class Renderer:
@@ -82,14 +89,11 @@ class Renderer:
     """
 
     def __init__(self, views: tuple[View, ...], size: int, quality: Quality, sites: bool) -> None:
-        import mujoco
-
         self.views = views
         self.size = size
         self.quality = quality
         self.sites = sites
-        gl_class: Any = mujoco.GLContext
-        self._gl = gl_class(size, size)
+        self._gl = _gl_context(size)
         self._contexts: list[Any] = []
         self._finalizer = weakref.finalize(self, _free, self._gl, self._contexts)
 
@@ -179,28 +183,31 @@ class Canvas:
         return images
 
     def _hide_unseen(self, data: Any, camera: Any) -> None:
-        """Move geoms whose bounding sphere lies outside the view's pyramid to a group not drawn.
+        """Move geoms whose bounding box lies outside the view's pyramid to a group not drawn.
 
         A robot's meshes are most of the work of a picture on a software rasteriser, and most of
         them are out of a close-up; the picture is the same to the bit.
         """
-        model, mujoco = self._model, self._mujoco
-        mujoco.mjv_updateCamera(model, data, camera, self._scene)
+        model = self._model
+        self._mujoco.mjv_updateCamera(model, data, camera, self._scene)
         left, right = self._scene.camera
         # The mono picture is taken midway between the stereo pair.
         position = (np.asarray(left.pos) + np.asarray(right.pos)) / 2  # (3,)
         forward = np.asarray(left.forward, np.float64)  # (3,)
         up = np.asarray(left.up, np.float64)  # (3,)
         side = np.cross(forward, up)  # (3,)
-        tangent = left.frustum_top / left.frustum_near
+        tangent = left.frustum_top / left.frustum_near  # the picture is square
         cosine = 1.0 / np.sqrt(1.0 + tangent * tangent)
-        offset = data.geom_xpos - position  # (G, 3)
-        depth = offset @ forward  # (G,)
-        across = np.maximum(np.abs(offset @ side), np.abs(offset @ up))  # (G,)
-        # Signed distance of each centre beyond the nearest side plane of the (square) pyramid.
-        beyond = (across - depth * tangent) * cosine  # (G,)
-        radius = model.geom_rbound * 1.01 + 1e-3  # (G,)
-        unseen = (model.geom_rbound > 0) & ((beyond > radius) | (depth < -radius))
+        inward = np.stack([side, -side, up, -up]) * cosine + forward * (tangent * cosine)
+        normals = np.concatenate([inward, forward[None]])  # (5, 3), the last: behind the camera
+        axes = data.geom_xmat.reshape(-1, 3, 3)  # (G, 3, 3), columns are the box's axes
+        box = model.geom_aabb  # (G, 6), centre and half sizes in the geom's frame
+        centre = data.geom_xpos + np.einsum("gij,gj->gi", axes, box[:, :3])  # (G, 3)
+        distance = (centre - position) @ normals.T  # (G, 5)
+        reach = np.abs(normals @ axes) @ box[:, 3:, None]  # (G, 5, 1)
+        outside = (distance + reach[..., 0] < -_MARGIN).any(1)  # (G,)
+        # Planes have no bounds, and a bounding radius of 0.
+        unseen = outside & (model.geom_rbound > 0)
         model.geom_group[:] = np.where(unseen, HIDDEN_GROUP, self._groups)
 
 
