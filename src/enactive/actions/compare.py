@@ -222,7 +222,7 @@ def _groups(ours: Group, theirs: Group) -> Iterator[Mismatch]:
             yield Mismatch(
                 code=code,
                 where=ours.name,
-                message=f"it is {mine!r}, accepted is {other!r}",
+                message=f"its {code} is {mine!r}, accepted is {other!r}",
                 fix=fix,
             )
     if ours.representation == theirs.representation and ours.size != theirs.size:

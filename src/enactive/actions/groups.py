@@ -97,7 +97,9 @@ class Group:
         if natural is not None:
             if self.size not in (1, len(natural)):
                 self._refuse(
-                    "size", f"is {self.size}, but {self.representation} has {len(natural)}"
+                    "size",
+                    f"is {self.size}, but {self.representation} has {len(natural)}; leave size out "
+                    "(or 1 in dataclasses.replace), it is for 'scalar'",
                 )
             object.__setattr__(self, "size", len(natural))
         elif self.size < 1:
