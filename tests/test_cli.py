@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -245,3 +247,32 @@ def test_the_loop_from_end_to_end(capsys: pytest.CaptureFixture[str], tmp_path: 
     for path, words in [(demos, "2 episodes"), (run, "head      l1"), (first, episode)]:
         assert call("info", path, "--episodes") == 0
         assert words in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------- documents
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SOURCES = [ROOT / "src" / "enactive" / "cli" / f"{command}.py" for command in COMMANDS]
+
+
+def written_commands(file: Path) -> list[str]:
+    """The lines of a document or a help text that call the command."""
+    text = file.read_text(encoding="utf-8").replace("\\\\\n", " ").replace("\\\n", " ")
+    prefix = "$ enactive " if file.suffix == ".md" else "  enactive "
+    lines = [line.strip().removeprefix("$ ") for line in text.splitlines() if prefix in line]
+    lines = [line.removesuffix('"""').partition("#")[0] for line in lines]
+    return [line for line in lines if line.startswith("enactive ")]
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *SOURCES], ids=lambda file: file.name)
+def test_commands_that_are_written_down_exist(file: Path) -> None:
+    """Every command of the documentation and of the help's examples is understood."""
+    for line in written_commands(file):
+        command, *words = shlex.split(line.removeprefix("enactive "))
+        if ".py:" in line or "--config" in words or command.isupper() or command.startswith("-"):
+            continue  # these need files that are not here, or are placeholders
+        module = importlib.import_module(f"enactive.cli.{command}")
+        if {"-h", "--help"} & set(words):
+            continue
+        assert module.read(words) is not None, line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,9 @@ COMMANDS = {
     "check": "check a world against its contract, or a dataset against its format",
     "info": "what is installed, or what a dataset, run or evaluation holds",
 }
-"""Command to its line in ``enactive --help``; ``enactive.cli.<command>`` holds it."""
+"""Command to its line in ``enactive --help``. The module ``enactive.cli.<command>`` has
+``read(words)``, which makes typed arguments of the words after the command and starts nothing, and
+``run(arguments)``, which does the work and returns the exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 on success, 1 when a check or comparison of bits failed, 2 for a mistake in what was
-        asked, 130 when interrupted.
+        asked, 130 when interrupted, 141 when nobody reads the output any more.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -46,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         return _complain(f"no command is called {command!r}; {suggest(command, COMMANDS)}")
     try:
-        return int(importlib.import_module(f"enactive.cli.{command}").main(rest) or 0)
+        module = importlib.import_module(f"enactive.cli.{command}")
+        return int(module.run(module.read(rest)))
     except UserError as error:
         return _complain(f"{command}: {error}")
     except ModuleNotFoundError as error:
@@ -54,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if explanation is None:
             raise
         return _complain(f"{command}: {explanation}")
+    except BrokenPipeError:
+        # Whoever read our output, `head` say, has seen enough. Nothing may be flushed any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -51,8 +51,8 @@ class Arguments:
     """The world's configuration."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then check; 1 if something is wrong."""
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell; the world's options are those of its class."""
     words = list(argv)
     world = None
     if len(words) > 1 and words[0] == "world" and not words[1].startswith("-"):
@@ -62,9 +62,13 @@ def main(argv: Sequence[str]) -> int:
         from enactive.registry import suggest
 
         raise UserError(f"cannot check a {words[0]!r}; {suggest(words[0], KINDS)}")
-    arguments = parse(
+    return parse(
         Arguments, words, "check", defaults={"world": world}, description=documentation(Arguments)
     )
+
+
+def run(arguments: Arguments) -> int:
+    """Check; 1 if something is wrong."""
     return check_dataset(arguments) if arguments.kind == "dataset" else check_world(arguments)
 
 

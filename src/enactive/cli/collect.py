@@ -49,17 +49,16 @@ class Arguments:
     """The world."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Collect, write the dataset, print what it holds."""
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
     choices, rest = choose_parts(argv, PARTS)
-    arguments = parse(
+    return parse(
         Arguments,
         rest,
         "collect",
         defaults={"world": choices["world"].config},
         description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
     )
-    return run(arguments)
 
 
 def run(arguments: Arguments) -> int:

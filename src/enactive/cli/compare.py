@@ -39,9 +39,9 @@ class Arguments:
     """Of the bootstrap over tasks."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then compare."""
-    return run(parse(Arguments, argv, "compare"))
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
+    return parse(Arguments, argv, "compare")
 
 
 def run(arguments: Arguments) -> int:

@@ -76,19 +76,23 @@ class Arguments:
     """The world, when it is named with --world."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then evaluate."""
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
     choices, rest = choose_parts(argv, PARTS)
     # Without --world the recorded world is used, and the options of another would be ignored.
     shown = choices["world"].given or "-h" in rest or "--help" in rest
-    arguments = parse(
+    return parse(
         Arguments,
         rest,
         "evaluate",
         defaults={"world": choices["world"].config if shown else None},
         description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
     )
-    return power(arguments) if arguments.power else run(arguments)
+
+
+def run(arguments: Arguments) -> int:
+    """Evaluate, or say how many episodes it takes."""
+    return power(arguments) if arguments.power else evaluate_policy(arguments)
 
 
 def power(arguments: Arguments) -> int:
@@ -112,8 +116,8 @@ def power(arguments: Arguments) -> int:
     return 0
 
 
-def run(arguments: Arguments) -> int:
-    """The command after its words were read."""
+def evaluate_policy(arguments: Arguments) -> int:
+    """Roll the policy out, save and print what came out."""
     from enactive.episodes.journal import Journal
     from enactive.evaluation.evaluate import evaluate
     from enactive.evaluation.plan import Overlap, evaluation_plan, join, swap_plan

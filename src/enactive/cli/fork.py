@@ -56,9 +56,9 @@ class Arguments:
     """When an episode ends and what counts as success."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then fork."""
-    return run(parse(Arguments, argv, "fork"))
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
+    return parse(Arguments, argv, "fork")
 
 
 def run(arguments: Arguments) -> int:

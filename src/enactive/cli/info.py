@@ -38,9 +38,13 @@ class Arguments:
     """List the episodes with their ids."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then look."""
-    arguments = parse(Arguments, argv, "info")
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
+    return parse(Arguments, argv, "info")
+
+
+def run(arguments: Arguments) -> int:
+    """Look and print."""
     if arguments.path is None:
         installed()
     else:

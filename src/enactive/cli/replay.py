@@ -40,9 +40,9 @@ class Arguments:
     """Processes that share the work; 0 replays in this one."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then replay."""
-    return run(parse(Arguments, argv, "replay"))
+def read(argv: Sequence[str]) -> Arguments:
+    """The arguments that the words spell."""
+    return parse(Arguments, argv, "replay")
 
 
 def run(arguments: Arguments) -> int:

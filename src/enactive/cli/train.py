@@ -58,8 +58,8 @@ EXTRA: dict[str, tuple[Any, Any]] = {
 """Options that stand for fields of :class:`Training` which have no words of their own."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Read the words, then train."""
+def read(argv: Sequence[str]) -> Training:
+    """The run that the words describe."""
     choices, rest = choose_parts(argv, PARTS)
     base, rest = _base(rest)
     options = derive(
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
     values["model"] = dataclasses.replace(model, **named)
     description = f"{DESCRIPTION}\n\n{describe_choices(PARTS, choices)}"
     arguments = parse(options, rest, "train", defaults=values, description=description)
-    return run(_training(arguments, base))
+    return _training(arguments, base)
 
 
 def _base(argv: Sequence[str]) -> tuple[Training | None, list[str]]:
