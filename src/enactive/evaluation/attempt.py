@@ -182,4 +182,5 @@ def plan_fields(plan: EpisodePlan) -> dict[str, Any]:
         "repeat": plan.repeat,
         "group": plan.group,
         "instructed": plan.instructed,
+        "stop_on": plan.stop_on,
     }

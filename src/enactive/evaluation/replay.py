@@ -8,17 +8,20 @@ pictures compressed.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from enactive.configuration import config_hash
+from enactive.configuration import config_hash, from_dict, to_dict
 from enactive.episodes.episode import observation_hashes
 from enactive.evaluation.recording import Recording, executable
+from enactive.evaluation.results import write_atomically
 from enactive.evaluation.sources import headers, recordings
 from enactive.evaluation.worlds import build_world
 from enactive.observations import Observation
@@ -76,6 +79,15 @@ class ReplayReport:
     def passed(self) -> bool:
         """Whether there are episodes and all are bit-equal."""
         return bool(self.episodes) and self.equal == len(self.episodes)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        write_atomically(path, json.dumps(to_dict(self), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> ReplayReport:
+        """Read what :meth:`save` wrote."""
+        return from_dict(cls, json.loads(path.read_text(encoding="utf-8")))
 
 
 def replay_episode(world: World, recording: Recording) -> EpisodeReplay:
@@ -162,34 +174,74 @@ def replay(
     """
     names = list(headers(path)) if ids is None else list(ids)
     done: list[EpisodeReplay] = []
-    if workers == 0:
-        return ReplayReport(episodes=tuple(_replay_some(path, names, listener)))
-    # Spawned, not forked: a renderer's context does not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=workers, mp_context=context) as executor:
-        chunks = [names[start : start + 4] for start in range(0, len(names), 4)]
-        for results in executor.map(_replay_some, [path] * len(chunks), chunks):
-            for result in results:
-                done.append(result)
+    with ExitStack() as stack:
+        share = stack.enter_context(_executor(workers)) if workers else None
+        for result in _replayed(path, names, share):
+            done.append(result)
+            if listener is not None:
+                listener(result)
+    return ReplayReport(episodes=tuple(done))
+
+
+def replay_all(
+    path: Path,
+    saved: Path,
+    workers: int = 0,
+    listener: Callable[[EpisodeReplay], None] | None = None,
+) -> ReplayReport:
+    """Replay everything at ``path`` and keep the report in the file ``saved``.
+
+    An interrupted call goes on where it stopped: episodes that ``saved`` reports as equal are not
+    executed again. Delete the file to check everything anew.
+
+    Args:
+        path: a journal or a dataset.
+        saved: the report, written after every few episodes.
+        workers: processes that share the work.
+        listener: told of each episode that is executed.
+    """
+    known = ReplayReport.load(saved).episodes if saved.is_file() else ()
+    done = {episode.id: episode for episode in known if episode.equal}
+    names = list(headers(path))
+    todo = [name for name in names if name not in done]
+    batch = max(8, 8 * workers)
+    report = ReplayReport(episodes=tuple(done[name] for name in names if name in done))
+    with ExitStack() as stack:
+        share = stack.enter_context(_executor(workers)) if workers and todo else None
+        for start in range(0, len(todo), batch):
+            for result in _replayed(path, todo[start : start + batch], share):
+                done[result.id] = result
                 if listener is not None:
                     listener(result)
-    return ReplayReport(episodes=tuple(done))
+            report = ReplayReport(episodes=tuple(done[name] for name in names if name in done))
+            report.save(saved)
+    return report
+
+
+def _executor(workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: a renderer's context does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(max_workers=workers, mp_context=context)
+
+
+def _replayed(
+    path: Path, ids: Sequence[str], executor: ProcessPoolExecutor | None
+) -> Iterator[EpisodeReplay]:
+    if executor is None:
+        for recording in recordings(path, ids):
+            yield _replay_recorded(recording)
+        return
+    chunks = [ids[start : start + 4] for start in range(0, len(ids), 4)]
+    for results in executor.map(_replay_some, [path] * len(chunks), chunks):
+        yield from results
 
 
 _WORLDS: dict[str, World] = {}
 """Worlds of this process by the hash of their configuration: building one is slow."""
 
 
-def _replay_some(
-    path: Path, ids: Sequence[str], listener: Callable[[EpisodeReplay], None] | None = None
-) -> list[EpisodeReplay]:
-    results: list[EpisodeReplay] = []
-    for recording in recordings(path, ids):
-        result = _replay_recorded(recording)
-        results.append(result)
-        if listener is not None:
-            listener(result)
-    return results
+def _replay_some(path: Path, ids: Sequence[str]) -> list[EpisodeReplay]:
+    return [_replay_recorded(recording) for recording in recordings(path, ids)]
 
 
 def _replay_recorded(recording: Recording) -> EpisodeReplay:

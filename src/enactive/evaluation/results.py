@@ -31,6 +31,8 @@ class EpisodeResult:
     repeat: int = 0
     group: str = "main"
     instructed: str = ""
+    stop_on: tuple[str, ...] = ()
+    """Events that ended the episode, besides success."""
     success: bool
     """By the protocol's rule."""
     steps: int

@@ -1,0 +1,211 @@
+"""A few charts as inline SVG: no script, sharp at any size, readable on paper.
+
+Colours are CSS variables of the page, so that a chart follows its theme. Every mark has a
+``<title>``, which browsers show as a tooltip and screen readers read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH = 720
+"""Width of a full chart in its own units; the page scales it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One line of an interval chart."""
+
+    label: str
+    value: float
+    """In [0, 1]."""
+    low: float
+    high: float
+    note: str = ""
+    """Printed at the right, e.g. ``"19 / 20"``."""
+    strong: bool = False
+    """Whether it is a total rather than one part."""
+
+
+def intervals(rows: Sequence[Row], label_width: int = 190) -> str:
+    """Dots with whiskers on a scale from 0 to 100 %, one row each."""
+    left, right, line, top = label_width, WIDTH - 120, 30, 26
+    height = top + line * len(rows) + 8
+
+    def x(value: float) -> float:
+        return left + (right - left) * value
+
+    parts: list[str] = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(_line(x(tick), top - 6, x(tick), height - 8, "grid"))
+        parts.append(_text(x(tick), 14, f"{tick:.0%}", "tick", "middle"))
+    for number, row in enumerate(rows):
+        y = top + line * (number + 0.5)
+        kind = "total" if row.strong else "part"
+        if row.strong and number:
+            parts.append(_line(0, y - line / 2, WIDTH, y - line / 2, "rule"))
+        tip = f"{row.label}: {row.value:.1%}, 95 % interval {row.low:.1%} to {row.high:.1%}"
+        parts.append(
+            f"<g><title>{escape(tip)}</title>"
+            + _line(x(row.low), y, x(row.high), y, f"whisker {kind}")
+            + _line(x(row.low), y - 5, x(row.low), y + 5, f"whisker {kind}")
+            + _line(x(row.high), y - 5, x(row.high), y + 5, f"whisker {kind}")
+            + f'<circle cx="{x(row.value):.1f}" cy="{y:.1f}" r="5.5" class="dot {kind}"/></g>'
+        )
+        parts.append(_text(left - 14, y + 4, row.label, f"label {kind}", "end"))
+        parts.append(_text(WIDTH, y + 4, row.note, f"value {kind}", "end"))
+    return _svg(WIDTH, height, parts, "success rates with intervals")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """One line of a line chart."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    kind: str = "a"
+    """Colour: ``a``, ``b``, ``c``, ``d``, or ``faint``."""
+
+
+def lines(
+    series: Sequence[Series],
+    *,
+    title: str,
+    unit: str = "",
+    width: int = WIDTH,
+    height: int = 220,
+    logarithmic: bool = False,
+    marks: Sequence[float] = (),
+    legend: bool = True,
+) -> str:
+    """Lines over a shared horizontal axis.
+
+    Args:
+        logarithmic: vertical axis in powers of ten; values that are not positive are left out.
+        marks: horizontal positions of thin vertical lines.
+    """
+    drawn = [_clean(one, logarithmic) for one in series]
+    drawn = [one for one in drawn if one.x]
+    if not drawn:
+        return ""
+    left, right, top, bottom = 58, width - 12, 30, height - 26
+    ys = [value for one in drawn for value in one.y]
+    xs = [value for one in drawn for value in one.x]
+    low, high = _padded(min(ys), max(ys))
+    first, last = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
+
+    def px(value: float) -> float:
+        return left + (right - left) * (value - first) / (last - first)
+
+    def py(value: float) -> float:
+        return bottom - (bottom - top) * (value - low) / (high - low)
+
+    parts = [_text(0, 14, title, "title")]
+    for tick in _ticks(low, high, 4):
+        shown = 10**tick if logarithmic else tick
+        parts.append(_line(left, py(tick), right, py(tick), "grid"))
+        parts.append(_text(left - 6, py(tick) + 4, f"{shown:.3g}", "tick", "end"))
+    for tick in _ticks(first, last, 6):
+        parts.append(_text(px(tick), height - 8, f"{tick:g}", "tick", "middle"))
+    if unit:
+        parts.append(_text(right, 14, unit, "tick", "end"))
+    parts += [_line(px(mark), top, px(mark), bottom, "mark") for mark in marks]
+    for one in drawn:
+        points = " ".join(f"{px(a):.1f},{py(b):.1f}" for a, b in zip(one.x, one.y, strict=True))
+        parts.append(
+            f'<polyline points="{points}" class="series {one.kind}">'
+            f"<title>{escape(one.name)}</title></polyline>"
+        )
+    named = list(dict.fromkeys((one.name, one.kind) for one in drawn if one.name))
+    if legend and len(named) > 1:
+        place = left + 8 * len(title)
+        for name, kind in named:
+            parts.append(_line(place, 10, place + 16, 10, f"series {kind}"))
+            parts.append(_text(place + 21, 14, name, "tick"))
+            place += 34 + 7 * len(name)
+    return _svg(width, height, parts, title)
+
+
+def dots(
+    rows: Sequence[tuple[str, Sequence[tuple[float, str, str]]]], *, unit: str, limit: float
+) -> str:
+    """One row of dots per label: ``(label, [(value, kind, tooltip), ...])``.
+
+    Args:
+        unit: of the values.
+        limit: right end of the scale.
+    """
+    left, right, line, top = 190, WIDTH - 16, 30, 24
+    height = top + line * len(rows) + 22
+
+    def x(value: float) -> float:
+        return left + (right - left) * min(value, limit) / limit
+
+    parts: list[str] = []
+    for tick in _ticks(0, limit, 6):
+        parts.append(_line(x(tick), top - 6, x(tick), height - 22, "grid"))
+        parts.append(_text(x(tick), height - 6, f"{tick:g}", "tick", "middle"))
+    parts.append(_text(right, 12, unit, "tick", "end"))
+    for number, (label, values) in enumerate(rows):
+        y = top + line * (number + 0.5)
+        parts.append(_text(left - 14, y + 4, label, "label part", "end"))
+        for place, (value, kind, tip) in enumerate(values):
+            offset = (place % 5 - 2) * 2.6  # spread, so that equal values stay visible
+            parts.append(
+                f'<circle cx="{x(value):.1f}" cy="{y + offset:.1f}" r="3.6" class="spot {kind}">'
+                f"<title>{escape(tip)}</title></circle>"
+            )
+    return _svg(WIDTH, height, parts, f"per episode, {unit}")
+
+
+def _clean(series: Series, logarithmic: bool) -> Series:
+    pairs = [
+        (float(a), math.log10(b) if logarithmic else float(b))
+        for a, b in zip(series.x, series.y, strict=True)
+        if math.isfinite(b) and (b > 0 or not logarithmic)
+    ]
+    return Series(
+        name=series.name, x=[a for a, _ in pairs], y=[b for _, b in pairs], kind=series.kind
+    )
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    if high <= low:
+        pad = abs(low) * 0.1 or 1.0
+        return low - pad, high + pad
+    pad = (high - low) * 0.05
+    return low - pad, high + pad
+
+
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    """Round numbers inside [low, high], about ``count`` of them."""
+    raw = (high - low) / count
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
+    first = math.ceil(low / step - 1e-9)
+    ticks: list[float] = []
+    while (tick := first * step) <= high + 1e-9 * step:
+        ticks.append(round(tick, 12))
+        first += 1
+    return ticks
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+    )
+
+
+def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width:{width:.0f}px">{"".join(parts)}</svg>'
+    )
