@@ -65,6 +65,7 @@ def run(arguments: Arguments) -> int:
     """The command after its words were read."""
     from enactive.episodes.compaction import compact
     from enactive.episodes.journal import Journal
+    from enactive.episodes.provenance import provenance
     from enactive.evaluation.collect import CollectionFailed, collect
     from enactive.evaluation.progress import progress_bar
     from enactive.worlds.pool import WorldPool
@@ -86,6 +87,9 @@ def run(arguments: Arguments) -> int:
                     collected = collect(
                         pool, policy, tasks, arguments.episodes, journal,
                         first_seed=arguments.first_seed, rules=arguments.rules, listener=listener,
+                        provenance=provenance(
+                            seeds={"first": arguments.first_seed}, worlds=[pool.spec]
+                        ).to_dict(),
                     )  # fmt: skip
                 except CollectionFailed as error:
                     raise UserError(str(error)) from error

@@ -11,24 +11,12 @@ from enactive.cli.mistakes import wiring
 if TYPE_CHECKING:
     from enactive.systems.demo import DemoConfig
 
-DESCRIPTION = """Collect, train, evaluate and report on Meta-World, in a few minutes on two cores.
-
-Experts demonstrate five tasks, one policy is trained from pixels and language, and it is evaluated
-on seeds and wordings it has never seen. Two tasks share their scene: swapping their instructions
-shows whether the robot listens. Every evaluated episode is replayed bit for bit.
-
-Examples:
-  enactive demo
-  enactive demo --out runs/demo
-
-Run the same command again to go on after an interruption; what is done is not done twice."""
-
 
 def read(argv: Sequence[str]) -> DemoConfig:
     """The recipe that the words describe."""
     from enactive.systems.demo import DemoConfig
 
-    return parse(DemoConfig, argv, "demo", description=DESCRIPTION)
+    return parse(DemoConfig, argv, "demo")
 
 
 def run(arguments: DemoConfig) -> int:

@@ -119,6 +119,7 @@ def power(arguments: Arguments) -> int:
 def evaluate_policy(arguments: Arguments) -> int:
     """Roll the policy out, save and print what came out."""
     from enactive.episodes.journal import Journal
+    from enactive.episodes.provenance import provenance
     from enactive.evaluation.evaluate import evaluate
     from enactive.evaluation.plan import Overlap, evaluation_plan, join, swap_plan
     from enactive.evaluation.progress import progress_bar
@@ -130,8 +131,8 @@ def evaluate_policy(arguments: Arguments) -> int:
         raise UserError(f"name a policy: a run, a checkpoint, or one of {', '.join(BUILT_IN)}")
     if arguments.out is None:
         raise UserError("--out names the directory of the evaluation, e.g. --out runs/evaluation")
-    if len(arguments.swap) % 2:
-        raise UserError("--swap takes pairs of tasks, e.g. --swap faucet-open faucet-close")
+    if len(arguments.swap) % 2 or any(map(str.__eq__, arguments.swap[::2], arguments.swap[1::2])):
+        raise UserError("--swap takes pairs of two tasks, e.g. --swap faucet-open faucet-close")
     found = find_policy(arguments)
     world = arguments.world or found.world
     if world is None:
@@ -142,7 +143,8 @@ def evaluate_policy(arguments: Arguments) -> int:
         tasks = known_tasks(pool.spec, arguments.tasks or found.tasks)
         if not tasks:
             raise UserError("--tasks names the tasks, e.g. --tasks drawer-open reach")
-        pairs = list(zip(*[iter(known_tasks(pool.spec, arguments.swap))] * 2, strict=True))
+        known_tasks(pool.spec, arguments.swap)
+        pairs = list(zip(arguments.swap[::2], arguments.swap[1::2], strict=True))
         with wiring():
             policy = found.build(pool.spec)
             plan = evaluation_plan(
@@ -161,7 +163,11 @@ def evaluate_policy(arguments: Arguments) -> int:
                 evaluation = evaluate(
                     pool, policy, plan, rules=arguments.rules, training=found.training,
                     held_out_wordings=arguments.wording == "held_out", journal=journal,
-                    listener=listener, provenance=found.provenance,
+                    listener=listener,
+                    provenance={
+                        **provenance(worlds=[pool.spec], parents=found.parents).to_dict(),
+                        **found.provenance,
+                    },
                 )  # fmt: skip
             except (Overlap, WiringError) as error:
                 raise UserError(str(error)) from error

@@ -17,6 +17,8 @@ DATASET = "dataset"
 """Name of the dataset in the directory of a collection."""
 EVALUATION = "evaluation.json"
 """Name of the results in the directory of an evaluation."""
+REPLAY = "replay.json"
+"""Name of what replaying a whole evaluation showed, beside its results."""
 
 
 def cores() -> int:

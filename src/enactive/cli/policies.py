@@ -27,7 +27,10 @@ class Found:
     """Tasks it was trained on."""
     training: Any = None
     """What its training data holds, for refusing episodes that it has seen."""
+    parents: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Name to content hash of the datasets it was trained on."""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """JSON values kept with what it does."""
 
 
 def find_policy(arguments: Any) -> Found:
@@ -94,5 +97,6 @@ def _trained(path: Path, arguments: Any) -> Found:
         world=recorded_world(datasets),
         tasks=recorded_tasks(datasets),
         training=training_record(datasets) if datasets else None,
+        parents={f"dataset {data.path}": data.content_hash() for data in datasets},
         provenance={"checkpoint": str(checkpoint), "weights": weights},
     )

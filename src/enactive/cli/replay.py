@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from enactive.cli.arguments import parse
-from enactive.cli.loading import check_recorded, cores, recording_path
+from enactive.cli.loading import EVALUATION, REPLAY, check_recorded, cores, recording_path
 from enactive.cli.mistakes import wiring
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Arguments:
 
     The world is made from what was recorded, the episode starts from its recorded seed, and the
     recorded actions are executed. Exit code 0 means that every bit was equal, 1 that one was not.
+    Replaying a whole evaluation leaves replay.json beside it, which the report shows.
 
     Examples:
       enactive replay runs/evaluation
@@ -46,18 +47,20 @@ def read(argv: Sequence[str]) -> Arguments:
 
 
 def run(arguments: Arguments) -> int:
-    """The command after its words were read; 1 if any bit differs."""
+    """Replay; 1 if any bit differs."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from enactive.evaluation.replay import replay
+    from enactive.evaluation.replay import replay, replay_all
     from enactive.evaluation.sources import headers
 
     with wiring():
         path = recording_path(arguments.recording)
         known = headers(path)
-        ids = list(arguments.episodes or known)[: arguments.limit]
-        check_recorded(ids, known)
+    check_recorded(arguments.episodes, known)
+    ids = list(arguments.episodes or known)[: arguments.limit]
+    saved = arguments.recording / REPLAY
+    whole = (arguments.recording / EVALUATION).is_file() and ids == list(known)
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         shown = bar.add_task("replaying", total=len(ids))
 
@@ -66,12 +69,25 @@ def run(arguments: Arguments) -> int:
             if not episode.equal:
                 bar.console.print(_describe(episode), highlight=False, markup=False)
 
-        report = replay(path, ids, workers=arguments.workers, listener=listener)
+        if whole:
+            _begin_anew_when_complete(saved, len(ids))
+            report = replay_all(path, saved, arguments.workers, listener)
+        else:
+            report = replay(path, ids, workers=arguments.workers, listener=listener)
     print(
         f"{report.equal} of {len(report.episodes)} episodes are bit-equal "
         f"({report.compared} values compared)"
     )
     return 0 if report.passed else 1
+
+
+def _begin_anew_when_complete(saved: Path, episodes: int) -> None:
+    """Forget a complete report, so that the command executes everything again; keep a part of one,
+    so that an interrupted command goes on."""
+    from enactive.evaluation.replay import ReplayReport
+
+    if saved.is_file() and ReplayReport.load(saved).equal == episodes:
+        saved.unlink()
 
 
 def _describe(episode: EpisodeReplay) -> str:

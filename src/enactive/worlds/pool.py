@@ -72,7 +72,8 @@ class WorldPool:
                 self._lanes.append(_Local(config))
             for worker in range(workers):
                 self._lanes.append(_Remote(worker, config, threads, start_timeout))
-            self._spec = self._lanes[0].spec()
+            # All of them are heard out, so that a pool closed early leaves no memory behind.
+            self._spec = [lane.spec() for lane in self._lanes][0]
         except BaseException:
             self.close()
             raise
