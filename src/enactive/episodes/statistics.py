@@ -114,11 +114,11 @@ class VectorStatistics:
             ValueError: some value is not finite, or D is another than before.
         """
         batch = np.asarray(rows, np.float64)
+        if not len(batch):
+            return
         batch = batch.reshape(len(batch), -1)
         if batch.shape[1] != len(self.mean):
             raise ValueError(f"vectors have {batch.shape[1]} entries, earlier {len(self.mean)}")
-        if not len(batch):
-            return
         if not np.isfinite(batch).all():
             row, entry = np.argwhere(~np.isfinite(batch))[0]
             raise ValueError(f"row {row}, entry {entry} is {batch[row, entry]}, not a number")

@@ -54,10 +54,12 @@ def quick_problems(dataset: Dataset) -> Iterator[Problem]:
     yield from structural
     if structural:
         return  # What follows reads what was found to be missing.
-    yield from _counts(dataset)
+    miscounted = list(_counts(dataset))
+    yield from miscounted
     yield from _statistics(dataset)
     yield from _videos(dataset)
-    yield from _times(dataset)
+    if not miscounted:
+        yield from _times(dataset)
 
 
 def all_problems(dataset: Dataset) -> Iterator[Problem]:
