@@ -50,15 +50,14 @@ def thinned(frames: Frames, count: int = CLIP_FRAMES) -> tuple[Frames, int]:
 
 
 def clip(frames: Frames, rate: int = CLIP_RATE, quality: int = 24) -> bytes:
-    """``frames`` as H.264 in an mp4 that browsers play from its first byte.
+    """``frames`` as H.264 in an mp4 that browsers play.
 
     Args:
         quality: x264's constant rate factor: less is better and larger.
     """
     height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2  # yuv420p needs even sides
     buffer = io.BytesIO()
-    options = {"movflags": "+faststart"}
-    with av.open(buffer, "w", format="mp4", options=options) as container:
+    with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": str(quality), "preset": "medium", "tune": "animation"}
