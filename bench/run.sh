@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Every benchmark, each running us and the peer in one run; `make bench` sets up what they need.
+# Results are written to bench/results/. Run it on a machine that does nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+lerobot=.venv-lerobot
+[ -f $lerobot/.ready ] || { bash bench/lerobot_environment.sh $lerobot && touch $lerobot/.ready; }
+mkdir -p bench/results
+$python bench/dataset_reading.py --lerobot-python $lerobot/bin/python
+$python bench/dataset_writing.py --lerobot-python $lerobot/bin/python
+$python bench/lerobot_interop.py --lerobot-python $lerobot/bin/python \
+  --out bench/results/lerobot_interop.json
+[ ! -f bench/policy_training.py ] || \
+  $python bench/policy_training.py --lerobot-python $lerobot/bin/python
+$python bench/rollouts.py
