@@ -1,7 +1,7 @@
 """A small vision-language-action backbone, trained from scratch and quick on a CPU.
 
 Each camera's image goes through a convolutional stem whose last map gives one token per cell and
-whose map before that gives keypoints by spatial softmax (Levine et al., 2016; Finn et al., Deep
+whose second map gives keypoints by spatial softmax (Levine et al., 2016; Finn et al., Deep
 Spatial Autoencoders, 2016), which keep positions finer than a cell. The instruction's embedding
 modulates the stem (FiLM, Perez et al., 2018, as in RT-1) and is a token of its own, as is each
 state vector. A few transformer layers mix the tokens; a readout token gives the pooled feature.
@@ -47,7 +47,7 @@ class Stem(nn.Module):
                 nn.init.zeros_(layer.bias)
         self.keypoints: nn.Conv2d | None = None
         if keypoints:
-            self.keypoints = nn.Conv2d(channels[-2], keypoints, 1)
+            self.keypoints = nn.Conv2d(channels[1], keypoints, 1)
 
     def forward(self, image: Tensor, language: Tensor) -> tuple[Tensor, Tensor | None]:
         """``image (B, 3, H, W)`` in [-1, 1] to the last map and the keypoints.
@@ -56,15 +56,14 @@ class Stem(nn.Module):
             The map ``(B, C, h, w)`` and keypoints ``(B, 2·K)``: x then y of each, in [-1, 1].
         """
         x, points = image, None
-        last = len(self.convolutions) - 1
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            if i == last and self.keypoints is not None:
-                points = spatial_softmax(self.keypoints(x))
             x = norm(convolution(x))
             if self.films is not None:
                 gain, bias = self.films[i](language)[:, :, None, None].chunk(2, dim=1)
                 x = x * (1 + gain) + bias
             x = F.gelu(x, approximate="tanh")
+            if i == 1 and self.keypoints is not None:
+                points = spatial_softmax(self.keypoints(x))
         return x, points
 
 
@@ -99,7 +98,7 @@ class SmallVLA(Backbone):
         film: bool = True
         """Whether the instruction modulates the convolutions."""
         keypoints: int = 32
-        """Spatial-softmax keypoints per camera, read before the last convolution; 0 for none."""
+        """Spatial-softmax keypoints per camera, read after the second convolution; 0 for none."""
         shared_stem: bool = False
         """Whether all cameras go through the same convolutions."""
 
