@@ -73,7 +73,8 @@ class WorldPool:
             for worker in range(workers):
                 self._lanes.append(_Remote(worker, config, threads, start_timeout))
             # All of them are heard out, so that a pool closed early leaves no memory behind.
-            self._spec = [lane.spec() for lane in self._lanes][0]
+            specs = [lane.spec() for lane in self._lanes]
+            self._spec = specs[0]
         except BaseException:
             self.close()
             raise
