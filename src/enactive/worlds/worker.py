@@ -98,8 +98,10 @@ def serve(connection: Any, config: WorldConfig, threads: int) -> None:
     """What a worker's process runs: one world, until the pipe closes."""
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for variable in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
+    # Mesa's rasteriser counts threads beside the caller's own; none saves the hand-over.
+    os.environ["LP_NUM_THREADS"] = str(threads if threads > 1 else 0)
     world: World | None = None
     memory: SharedMemory | None = None
     try:
