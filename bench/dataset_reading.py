@@ -4,7 +4,9 @@ A sample is what training wants: two 96x96 pictures as float32 (3, 96, 96) in [0
 actions and its padding mask. Every measurement is made in a fresh process with one thread for
 tensor operations. *Cold* is opening the dataset, with no decoded frames cached anywhere, and
 reading every window once; *warm* is a later epoch in the same process. "2 workers" are two
-prefetching threads here and two worker processes there. The values of both are compared.
+prefetching threads here and two worker processes there. Without workers the rate per second of the
+process's processor time is given too; other load on the machine hardly changes it. The values of
+both are compared.
 
     python bench/dataset_reading.py --lerobot-python PATH
 
@@ -20,6 +22,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -30,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_scene import CAMERAS, FPS, INSTRUCTIONS, SIZE, scene
+from dataset_scene import CAMERAS, FPS, INSTRUCTIONS, SIZE, Clock, scene
 
 BATCH = 32
 CHUNK = 16
@@ -111,8 +114,8 @@ def read(root: Path, workers: int, epochs: int, cache: str) -> dict[str, Any]:
     from enactive.episodes.windows import WindowSpec
 
     torch.set_num_threads(1)
-    config = FrameCache.Config(directory=None if cache == "none" else cache)
-    start = time.perf_counter()
+    config = FrameCache.Config(directory=cache)
+    clock = Clock()
     loader = WindowLoader(
         Dataset.open(root),
         WindowSpec(action_steps=CHUNK),
@@ -121,17 +124,16 @@ def read(root: Path, workers: int, epochs: int, cache: str) -> dict[str, Any]:
         workers=workers,
         cache=config,
     )
-    opened = time.perf_counter() - start
+    opened = clock.lap()
     batches = -(-loader.num_windows // BATCH)
     stream = loader.iterate(to_tensors)
-    seconds: list[float] = []
+    seconds: list[list[float]] = []
     for _ in range(epochs):
-        start = time.perf_counter()
         for _ in range(batches):
             item = next(stream)
             assert item["observation.images.front"].shape == (BATCH, 3, SIZE, SIZE)
             assert item["action"].shape == (BATCH, CHUNK, 4)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock.lap())
     return {"open": opened, "epochs": seconds, "samples": batches * BATCH}
 
 
@@ -209,38 +211,38 @@ def measure(root: Path, frames: int, options: argparse.Namespace, scratch: Path)
     """Rates in samples/s of one dataset, alternating between both readers."""
     rates: dict[str, list[float]] = {}
 
-    def note(name: str, value: float) -> None:
-        rates.setdefault(name, []).append(value)
+    def note(who: str, workers: int, result: dict[str, Any], warm: bool = True) -> None:
+        kinds = ["time"] if workers else ["time", "processor time"]
+        for clock, kind in enumerate(kinds):
+            # LeRobot's rate does not depend on how much was read before: if it read a part of an
+            # epoch, the part stands for the whole. Opening counts once.
+            whole = frames / result["samples"]
+            first, *later = (epoch[clock] * whole for epoch in result["epochs"])
+            where = f"{workers} workers, per second of {kind}"
+            rate = frames / (result["open"][clock] + first)
+            rates.setdefault(f"{who} cold, {where}", []).append(rate)
+            if warm:
+                rate = frames / statistics.median(later)
+                rates.setdefault(f"{who} warm, {where}", []).append(rate)
 
     for repeat in range(options.repeats):
         for workers in (0, 2):
             cache = scratch / f"cache-{root.name}-{repeat}-{workers}"
             epochs = max(3, round(20_000 / frames))
-            result = own(root, workers, epochs, cache)
-            samples = result["samples"]
-            note(f"ours cold, {workers} workers", samples / (result["open"] + result["epochs"][0]))
-            warm = samples / statistics.median(result["epochs"][1:])
-            note(f"ours warm, {workers} workers", warm)
-            again = own(root, workers, 1, cache)
-            name = f"ours cold, frames cached on disk, {workers} workers"
-            note(name, samples / (again["open"] + again["epochs"][0]))
+            note("ours", workers, own(root, workers, epochs, cache))
+            note("ours, cached on disk,", workers, own(root, workers, 1, cache), warm=False)
+            shutil.rmtree(cache)
             if options.lerobot_python:
-                result = peer(
-                    options.lerobot_python,
-                    *("read", root, min(frames, options.peer_samples), BATCH, workers, CHUNK),
-                )
-                # Its rate does not depend on how much was read before: a part stands for the
-                # whole, opening counts once.
-                first, second = (frames * s / result["samples"] for s in result["epochs"])
-                note(f"lerobot cold, {workers} workers", frames / (result["open"] + first))
-                note(f"lerobot warm, {workers} workers", frames / second)
+                samples = min(frames, options.peer_samples)
+                arguments = ("read", root, samples, BATCH, workers, CHUNK)
+                note("lerobot", workers, peer(options.lerobot_python, *arguments))
     table: dict[str, Any] = {name: summary(values) for name, values in sorted(rates.items())}
     if options.lerobot_python:
         table["ratios"] = {
-            f"{kind}, {workers} workers": table[f"ours {kind}, {workers} workers"]["median"]
-            / table[f"lerobot {kind}, {workers} workers"]["median"]
-            for kind in ("cold", "warm")
-            for workers in (0, 2)
+            name.removeprefix("ours "): value["median"]
+            / table[name.replace("ours", "lerobot")]["median"]
+            for name, value in table.items()
+            if name.startswith("ours ")
         }
     return table
 

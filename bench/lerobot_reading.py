@@ -22,7 +22,7 @@ import torch
 import torchcodec
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-from dataset_scene import CAMERAS, FPS, INSTRUCTIONS, SIZE, scene
+from dataset_scene import CAMERAS, FPS, INSTRUCTIONS, SIZE, Clock, scene
 
 
 def open_dataset(root: Path, chunk: int) -> Any:
@@ -59,7 +59,7 @@ def write(root: Path, episodes: int, steps: int) -> dict[str, Any]:
 def read(root: Path, samples: int, batch: int, workers: int, chunk: int) -> dict[str, Any]:
     """Read ``samples`` random windows in a fresh process, then as many again."""
     torch.set_num_threads(1)
-    start = time.perf_counter()
+    clock = Clock()
     dataset = open_dataset(root, chunk)
     # The sampler is what `shuffle=True` makes; the decoder cache of the parent stays unused.
     chosen = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:samples]
@@ -71,10 +71,9 @@ def read(root: Path, samples: int, batch: int, workers: int, chunk: int) -> dict
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(1),
     )
-    opened = time.perf_counter() - start
-    epochs: list[float] = []
+    opened = clock.lap()
+    epochs: list[list[float]] = []
     for _ in range(2):
-        start = time.perf_counter()
         count = 0
         for item in loader:
             count += len(item["action"])
@@ -82,7 +81,7 @@ def read(root: Path, samples: int, batch: int, workers: int, chunk: int) -> dict
             assert item["action"].shape[1:] == (chunk, 4)
             assert item["action_is_pad"].dtype == torch.bool
         assert count == len(chosen)
-        epochs.append(time.perf_counter() - start)
+        epochs.append(clock.lap())
     return {"open": opened, "epochs": epochs, "samples": len(chosen)}
 
 
