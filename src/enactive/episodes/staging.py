@@ -235,7 +235,7 @@ class Commit:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _write(self, name: str, table: pa.Table) -> None:
+    def _write(self, name: str, table: columns.Table) -> None:
         pq.write_table(table, self._path(name), compression="snappy")
 
     def _free(self, table: str) -> str:
