@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ def test_the_schedule_rises_then_falls(steps: int, warmup: int, final: float) ->
     factors = [schedule.factor(step, steps) for step in range(steps)]
     peak = min(warmup, steps) - 1
     assert factors[peak] == pytest.approx(1.0)
-    assert all(a <= b for a, b in zip(factors[:peak], factors[1 : peak + 1], strict=True))
-    assert all(a >= b - 1e-12 for a, b in zip(factors[peak:], factors[peak + 1 :], strict=False))
+    assert all(a <= b for a, b in pairwise(factors[: peak + 1]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(factors[peak:]))
     if steps > warmup:
         assert factors[-1] == pytest.approx(final)
 

@@ -18,9 +18,11 @@ from safetensors.torch import load_file
 
 from enactive import configuration
 from enactive.models.action_model import ActionModel
+from enactive.models.augmentation import RandomShift
+from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.heads.l1 import L1
 from enactive.training import checkpoints
-from enactive.training.config import Source, Stage, Training
+from enactive.training.config import Optimizer, Source, Stage, Training
 from enactive.training.log import read_log
 from enactive.training.points import write_points
 from enactive.training.trainer import Result, train
@@ -51,14 +53,20 @@ def stop_after(step: int) -> Any:
 
 
 def test_it_learns_and_validates(make_run: MakeRun) -> None:
-    head = L1.Config(depth=1)
-    config = make_run(steps=150, batch_size=16, validation=0.2, validate_every=25)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, head=head))
+    model = ActionModel.Config(
+        horizon=4,
+        backbone=SmallVLA.Config(width=32, depth=1, channels=(16, 32), keypoints=8),
+        head=L1.Config(depth=1),
+        augmentation=RandomShift(pixels=1),
+    )
+    config = make_run(
+        model=model, steps=120, batch_size=32, log_every=10, validation=0.2, validate_every=20
+    )
     result = train(config)
-    assert result.finished and result.step == 150
+    assert result.finished and result.step == 120
     log = read_log(config.run)
     train_losses = [line["loss"] for line in log if "loss" in line]
-    assert train_losses[-1] < 0.6 * train_losses[0]
+    assert train_losses[-1] < 0.8 * train_losses[0]
     validations = [line["validation_loss"] for line in log if "validation_loss" in line]
     assert len(validations) == 6
     assert validations[-1] < validations[0]
@@ -86,7 +94,9 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_bits(
 def test_accumulated_micro_batches_equal_the_big_batch(make_run: MakeRun) -> None:
     # Without noise and augmentation the two are the same sum in another order.
     def run(name: str, micro: int | None) -> tuple[Result, list[dict[str, Any]]]:
-        config = make_run(name, micro_batch_size=micro, steps=5)
+        # A large epsilon: where a gradient is 0 up to rounding, Adam's step would be its sign.
+        smooth = Optimizer(learning_rate=3e-3, epsilon=1e-2)
+        config = make_run(name, micro_batch_size=micro, steps=5, optimizer=smooth)
         shift = dataclasses.replace(config.model.augmentation, pixels=0)
         model = dataclasses.replace(config.model, head=L1.Config(depth=1), augmentation=shift)
         config = dataclasses.replace(config, model=model)
@@ -96,7 +106,7 @@ def test_accumulated_micro_batches_equal_the_big_batch(make_run: MakeRun) -> Non
     parts, parts_log = run("parts", 2)
     a, b = (load_file(r.checkpoint / "model.safetensors") for r in (whole, parts))
     for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=2e-4, atol=2e-5)
+        torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-6)
     for one, other in zip(whole_log, parts_log, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
         assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
@@ -129,9 +139,7 @@ def test_stages_freeze_scale_and_resume(make_run: MakeRun) -> None:
         if name.startswith("backbone."):
             assert torch.equal(saved[4][name], value)
     assert not torch.equal(saved[4]["head.inputs.weight"], initial["head.inputs.weight"])
-    assert not torch.equal(
-        saved[6]["backbone.patches.weight"], saved[4]["backbone.patches.weight"]
-    )
+    assert not torch.equal(saved[6]["backbone.patches.weight"], saved[4]["backbone.patches.weight"])
     rates = {line["step"]: line["learning_rate"] for line in read_log(config.run)}
     assert rates[4] / rates[8] == pytest.approx(10)
     broken = dataclasses.replace(config, run=config.run.parent / "broken")
@@ -183,12 +191,11 @@ def test_a_finished_run_is_left_alone(make_run: MakeRun) -> None:
 def test_a_run_of_another_configuration_is_refused(make_run: MakeRun) -> None:
     train(make_run(steps=3))
     with pytest.raises(
-        configuration.ConfigurationError, match=r"(?s)seed was 0 and is 1.*model\.horizon was 4"
+        configuration.ConfigurationError,
+        match=r"(?s)model\.horizon was 4 and is 5.*seed was 0 and is 1",
     ):
         config = make_run(steps=3, seed=1)
-        train(
-            dataclasses.replace(config, model=dataclasses.replace(config.model, horizon=5))
-        )
+        train(dataclasses.replace(config, model=dataclasses.replace(config.model, horizon=5)))
     assert train(make_run(steps=3, keep=7, log_every=1, workers=0)).finished
 
 
@@ -225,7 +232,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(make_run: MakeRun) 
     configuration.save_yaml(killed, file)
     code = (
         "import sys; from pathlib import Path; from enactive import configuration\n"
-        "from enactive.training.config import Training; from enactive.training.trainer import train\n"
+        "from enactive.training.config import Training\n"
+        "from enactive.training.trainer import train\n"
         "train(configuration.load_yaml(Training, Path(sys.argv[1])), on_step=lambda n: "
         "print(n, flush=True))\n"
     )

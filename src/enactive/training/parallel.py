@@ -7,6 +7,7 @@ one micro-batch each compute what one process computes by accumulating two, up t
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,9 @@ class Parallel:
             local = int(os.environ.get("LOCAL_RANK", "0"))
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if cuda else "gloo")
+                # The group lives as long as the process: torchrun's store still holds the old
+                # addresses, and a second group made from it would wait for them for ever.
+                atexit.register(dist.destroy_process_group)
             self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self.device = torch.device("cuda", local) if cuda else torch.device("cpu")
         if cuda:
@@ -73,7 +77,7 @@ class Parallel:
         if self.world_size == 1 or self.sharded:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(module, device_ids=devices)
 
     @contextlib.contextmanager
     def synchronising(self, module: nn.Module, model: ActionModel, last: bool) -> Iterator[None]:
@@ -106,11 +110,6 @@ class Parallel:
         """Wait for all processes."""
         if self.world_size > 1:
             dist.barrier()
-
-    def close(self) -> None:
-        """Leave the other processes."""
-        if self.world_size > 1 and dist.is_initialized():
-            dist.destroy_process_group()
 
 
 def local(value: Tensor) -> Tensor:

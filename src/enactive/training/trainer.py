@@ -101,12 +101,9 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     parallel = Parallel(config.device, config.sharding)
-    try:
-        data = open_data(config)
-        refuse(config, data, parallel.world_size, parallel.device)
-        return _Run(config, data, parallel, progress).run(on_step)
-    finally:
-        parallel.close()
+    data = open_data(config)
+    refuse(config, data, parallel.world_size, parallel.device)
+    return _Run(config, data, parallel, progress).run(on_step)
 
 
 class _Run:
