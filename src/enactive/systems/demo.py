@@ -70,7 +70,7 @@ class DemoConfig:
     """Tasks of Meta-World."""
     demonstrations: int = 30
     """Demonstrations of each task."""
-    steps: int = 2400
+    steps: int = 4000
     """Optimizer steps."""
     episodes: int = 20
     """Evaluation episodes of each task."""
@@ -94,7 +94,7 @@ class DemoConfig:
             data=(Source(path=self.out / "collection" / "dataset", name="demonstrations"),),
             model=ActionModel.Config(
                 horizon=16,
-                backbone=SmallVLA.Config(depth=2, mlp_ratio=2),
+                backbone=SmallVLA.Config(channels=(32, 64, 96, 128), depth=2, mlp_ratio=2),
                 head=L1.Config(depth=1, mlp_ratio=2),
             ),
             action_key="action.expert",
