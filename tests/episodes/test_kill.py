@@ -18,5 +18,5 @@ def test_killed_recordings_lose_nothing(tmp_path: Path) -> None:
     bench = importlib.util.module_from_spec(spec)
     sys.modules["kill_recording"] = bench
     spec.loader.exec_module(bench)
-    tally = bench.trial(tmp_path, kills=3, episodes=6, steps=20, seed=5)
-    assert (tally["kills"], tally["lost"], tally["doubled"]) == (3, 0, 0)
+    tally = bench.trial(tmp_path, kills=2, episodes=4, steps=20, seed=5)
+    assert (tally["kills"], tally["lost"], tally["doubled"]) == (2, 0, 0)

@@ -21,7 +21,7 @@ from enactive.episodes.step_record import episode_from, observation_record, step
 from enactive.observations import Observation
 from enactive.worlds.world import Step
 
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS episodes (
@@ -52,7 +52,7 @@ class Journal:
 
     Args:
         path: the file; made if it is not there.
-        compression: zlib level of stored pictures; 0 stores them as they are.
+        compression: zstd level of stored pictures; 0 stores them as they are.
         durable: wait for the disk at every step, so that even a power cut loses one step only.
             Without it, a power cut (not a killed process) may lose the last steps.
     """

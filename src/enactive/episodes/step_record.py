@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgpack
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from enactive.actions.chain import Chain
@@ -65,20 +66,25 @@ def step_record(
 
 
 def pack_array(array: NDArray[Any], compression: int = 0) -> dict[str, Any]:
-    """An array as msgpack can hold it, compressed by zlib if a level is given."""
+    """An array as msgpack can hold it, compressed by zstd if a level is given."""
     data = np.ascontiguousarray(array).tobytes()
+    if compression:
+        data = pa.Codec("zstd", compression_level=compression).compress(data, asbytes=True)
     return {
         "dtype": array.dtype.str,
         "shape": list(array.shape),
-        "zlib": compression > 0,
-        "data": zlib.compress(data, compression) if compression else data,
+        "zstd": compression > 0,
+        "data": data,
     }
 
 
 def unpack_array(packed: Mapping[str, Any]) -> NDArray[Any]:
     """The array that :func:`pack_array` packed, read-only."""
-    data = zlib.decompress(packed["data"]) if packed["zlib"] else packed["data"]
-    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"])
+    data, dtype = packed["data"], np.dtype(packed["dtype"])
+    if packed["zstd"]:
+        size = math.prod(packed["shape"]) * dtype.itemsize
+        data = pa.decompress(data, size, codec="zstd", asbytes=True)
+    return np.frombuffer(data, dtype).reshape(packed["shape"])
 
 
 def unpack(record: bytes) -> dict[str, Any]:
