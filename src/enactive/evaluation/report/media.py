@@ -60,7 +60,7 @@ def clip(frames: Frames, rate: int = CLIP_RATE, quality: int = 24) -> bytes:
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": str(quality), "preset": "medium", "tune": "animation"}
+        stream.options = {"crf": str(quality), "preset": "veryfast", "tune": "animation"}
         stream.codec_context.thread_count = 1
         for image in frames:
             frame = av.VideoFrame.from_ndarray(

@@ -24,6 +24,13 @@ document.querySelectorAll('video').forEach(video => {
 """Clips outside the window cost nothing; a click stops and starts one."""
 
 
+ONLY_THIS_FILE = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'"
+)
+"""What a browser is told: nothing may be loaded from anywhere."""
+
+
 def write_report(directory: Path, out: Path | None = None, *, training: Path | None = None) -> Path:
     """Write the report of the evaluation in ``directory``.
 
@@ -76,6 +83,7 @@ def page(contents: Contents) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{ONLY_THIS_FILE}">'
         '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{style}</style></head><body>"
         + overview.header(contents, summary, links)
