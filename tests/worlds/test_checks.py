@@ -370,13 +370,13 @@ def test_the_report_reads_well() -> None:
 
 
 @pytest.mark.parametrize("config", [
-    MetaWorld.Config(image_size=48, max_steps=30),
+    MetaWorld.Config(image_size=32, max_steps=20),
     PushT.Config(max_steps=30),
     GymnasiumWorld.Config(env_id="Pendulum-v1", max_steps=30),
     GymnasiumWorld.Config(env_id="CartPole-v1", cameras={"side": "render()"}),
 ], ids=["metaworld", "pusht", "pendulum", "cartpole"])  # fmt: skip
 def test_the_built_in_worlds_pass(config: Any) -> None:
     world = config.build()
-    report = check_world(world, steps=12, config=config)
+    report = check_world(world, steps=8, config=config)
     world.close()
     assert report.ok, str(report)

