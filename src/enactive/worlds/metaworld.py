@@ -46,9 +46,11 @@ RATE_HZ = 80.0
 FRONT = View(name="front", lookat=(0.0, 0.67, 0.14), distance=0.92, azimuth=135.0, elevation=-30.0)
 """The whole workspace over the robot's shoulder, where ``corner2`` looks from."""
 
-CLOSE = View(name="close", lookat=(0.0, 0.69, 0.1), distance=0.76, azimuth=-90.0, elevation=-65.0)
-"""The objects from above, facing the robot: handles and their positions on the table are seen best
-here. The robot's base is out of it, which makes it quick to draw."""
+CLOSE = View(name="close", lookat=(0.0, 0.69, 0.12), distance=0.8, azimuth=-90.0, elevation=-50.0)
+"""The objects from the far side of the table, facing the robot: handles, their positions on the
+table and the fingers above them are all in view, and the forearm hides little. Steeper looks are
+quicker to draw (the base falls out of the picture), but there the forearm covers what the fingers
+do."""
 
 CORNER2 = View(name="corner2", fixed="corner2", upside_down=True)
 """The camera most used with Meta-World. The package mounts it (and corner, corner3, corner4) upside
