@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -228,33 +230,51 @@ def _replayed(
     path: Path, ids: Sequence[str], executor: ProcessPoolExecutor | None
 ) -> Iterator[EpisodeReplay]:
     if executor is None:
-        for recording in recordings(path, ids):
-            yield _replay_recorded(recording)
+        with closing(_Worlds()) as worlds:
+            for recording in recordings(path, ids):
+                yield _replay_recorded(recording, worlds)
         return
     chunks = [ids[start : start + 4] for start in range(0, len(ids), 4)]
     for results in executor.map(_replay_some, [path] * len(chunks), chunks):
         yield from results
 
 
-_WORLDS: dict[str, World] = {}
-"""Worlds of this process by the hash of their configuration: building one is slow."""
+class _Worlds:
+    """The world that was used last, kept for the next episode: building one is slow."""
+
+    def __init__(self) -> None:
+        self.key = ""
+        self.world: World | None = None
+
+    def get(self, config: Mapping[str, Any]) -> World:
+        """The world of a recorded configuration."""
+        key = config_hash(dict(config))
+        if self.world is None or key != self.key:
+            self.close()
+            self.key, self.world = key, build_world(config)
+        return self.world
+
+    def close(self) -> None:
+        if self.world is not None:
+            self.world.close()
+            self.world = None
+
+
+@cache
+def _worlds_of_this_worker() -> _Worlds:
+    """A worker process lives for one replay and is handed many shares of it."""
+    return _Worlds()
 
 
 def _replay_some(path: Path, ids: Sequence[str]) -> list[EpisodeReplay]:
-    return [_replay_recorded(recording) for recording in recordings(path, ids)]
+    worlds = _worlds_of_this_worker()
+    return [_replay_recorded(recording, worlds) for recording in recordings(path, ids)]
 
 
-def _replay_recorded(recording: Recording) -> EpisodeReplay:
+def _replay_recorded(recording: Recording, worlds: _Worlds) -> EpisodeReplay:
     record = recording.header.world
     try:
-        config = record["config"]
-        key = config_hash(dict(config))
-        if key not in _WORLDS:
-            for world in _WORLDS.values():
-                world.close()
-            _WORLDS.clear()
-            _WORLDS[key] = build_world(config)
-        world = _WORLDS[key]
+        world = worlds.get(record["config"])
         if record.get("version") != world.spec.version:
             raise ValueError(
                 f"recorded with {record.get('name')} {record.get('version')}, here is "
