@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def orientation_path(
         steps: H.
     """
     if group.reference == "absolute":
-        end = frame * turns
+        end = cast(Rotation, frame * turns)  # scipy's types allow NotImplemented here
         return Path(_begins(start, end, steps), end)
     # A turn about the axes of a fixed frame multiplies from the left, about the body's own axes
     # from the right.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,7 +233,12 @@ def tango(only_first: int, only_second: int, pairs: int, confidence: float = 0.9
         inside = edge + (estimate - edge) * 1e-9
         if (score(inside) - level) * (score(estimate) - level) > 0:
             return edge
-        return float(optimize.brentq(lambda d: score(d) - level, inside, estimate))
+
+        def offset(place: float) -> float:
+            return score(place) - level
+
+        root: Any = optimize.brentq(offset, inside, estimate)
+        return float(root)
 
     return Interval(
         estimate=estimate,
