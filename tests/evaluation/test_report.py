@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -230,6 +231,15 @@ def test_swap_reads_what_happened(found: Evaluation) -> None:
     assert result.listened is not None
     assert (result.listened.successes, result.listened.episodes) == (did, 6)
     assert swap(found.group("nothing")) is None
+
+
+def test_a_swap_that_ends_at_the_event_learns_the_meaning_elsewhere(found: Evaluation) -> None:
+    """The event may come before the scene's success test holds."""
+    unsuccessful = [replace(episode, success=False) for episode in found.group("swap")]
+    alone = swap(unsuccessful)
+    assert alone is not None and alone.meant == {} and alone.listened is None
+    helped = swap(unsuccessful, found.group())
+    assert helped == swap(found.group("swap"))
 
 
 def result_with(index: int, task: str, *, success: bool, events: dict[str, int]) -> EpisodeResult:

@@ -79,20 +79,28 @@ class Swap:
     """Crossed episodes that did what they were told rather than what the scene's own task is."""
 
 
-def swap(episodes: Sequence[EpisodeResult]) -> Swap | None:
+def swap(episodes: Sequence[EpisodeResult], others: Sequence[EpisodeResult] = ()) -> Swap | None:
     """What happened when instructions were exchanged; None where they were not.
 
-    The event that an instruction asks for is the one that comes first in successful episodes of its
-    own scene.
+    The event that an instruction asks for is the awaited one that comes first in most successful
+    episodes of its own scene.
+
+    Args:
+        episodes: of the swap.
+        others: more episodes that were told what their scene is about. A swap episode may end at
+            its event, before the scene's success test holds, so the swap's own do not suffice.
     """
     if not episodes:
         return None
+    awaited = tuple(dict.fromkeys(event for episode in episodes for event in episode.stop_on))
     counts: dict[tuple[str, str], Counter[str]] = {}
-    own: dict[str, Counter[str]] = {}
     for episode in episodes:
-        counts.setdefault((episode.task, episode.instructed), Counter())[_first(episode)] += 1
+        cell = counts.setdefault((episode.task, episode.instructed), Counter())
+        cell[first_of(episode, awaited)] += 1
+    own: dict[str, Counter[str]] = {}
+    for episode in (*episodes, *others):
         if episode.task == episode.instructed and episode.success:
-            own.setdefault(episode.task, Counter())[_first(episode)] += 1
+            own.setdefault(episode.task, Counter())[first_of(episode, awaited)] += 1
     meant = {
         task: event
         for task, found in own.items()
@@ -100,11 +108,10 @@ def swap(episodes: Sequence[EpisodeResult]) -> Swap | None:
         if event != NOTHING
     }
     crossed = [
-        _first(episode) == meant[episode.instructed]
+        first_of(episode, awaited) == meant[episode.instructed]
         for episode in episodes
         if episode.task != episode.instructed and episode.instructed in meant
     ]
-    awaited = dict.fromkeys(event for episode in episodes for event in episode.stop_on)
     return Swap(
         cells=tuple(
             SwapCell(scene=scene, told=told, happened=dict(found))
@@ -116,9 +123,9 @@ def swap(episodes: Sequence[EpisodeResult]) -> Swap | None:
     )
 
 
-def _first(episode: EpisodeResult) -> str:
-    """The awaited event that came first."""
-    happened = [event for event in episode.stop_on if event in episode.events]
+def first_of(episode: EpisodeResult, awaited: Sequence[str]) -> str:
+    """The awaited event that came first; :data:`NOTHING` if none did."""
+    happened = [event for event in awaited if event in episode.events]
     return min(happened, key=lambda event: episode.events[event], default=NOTHING)
 
 

@@ -35,7 +35,7 @@ def failed(contents: Contents, recordings: Recordings, rate_hz: float) -> str:
             f'<p class="soft">{len(lost)} of {len(episodes)} episodes failed; '
             f"{'all' if len(chosen) == len(lost) else 'here are'} {len(chosen)}"
             f"{'' if len(chosen) == len(lost) else ', the tasks taken in turn'}.</p>"
-            '<div class="clips">'
+            '<div class="clips small">'
             + "".join(figure(result, recordings.read(result), rate_hz) for result in chosen)
             + "</div>"
         )
@@ -194,7 +194,9 @@ def training(contents: Contents) -> str:
     others = [
         name
         for name in dict.fromkeys(key for record in records for key in record)
-        if name not in known | rates and any(isinstance(r.get(name), int | float) for r in records)
+        if name not in known | rates
+        and any(isinstance(r.get(name), int | float) for r in records)
+        and any(r.get(name) != r.get("loss") for r in records if "loss" in r)
     ]
     charts = [
         svg.lines(

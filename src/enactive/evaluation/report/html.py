@@ -34,14 +34,12 @@ def table(
         return f"<{tag}{' class=n' if align[place] == 'n' else ''}>{text}</{tag}>"
 
     top = "".join(cell("th", place, escape(text)) for place, text in enumerate(head))
+    top = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
     body = "".join(
         "<tr>" + "".join(cell("td", place, text) for place, text in enumerate(row)) + "</tr>"
         for row in rows
     )
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return f'<div class="scroll"><table class="{kind}">{top}<tbody>{body}</tbody></table></div>'
 
 
 def badge(good: bool, yes: str = "success", no: str = "failure") -> str:
@@ -66,12 +64,22 @@ def figure(
     *,
     strip: bool = False,
     caption: str = "",
+    outcome: str = "",
 ) -> str:
-    """An episode as a looping clip of all its cameras, with what it was told and what came out."""
+    """An episode as a looping clip of all its cameras, with what it was told and what came out.
+
+    Args:
+        rate_hz: control steps per second of world time.
+        strip: add six moments of the first camera.
+        caption: HTML in place of task and outcome.
+        outcome: text in place of how far a failed episode got.
+    """
     shown = caption or f"<b>{escape(result.task)}</b> {badge(result.success)}"
     words = f"told <q>{escape(result.instruction)}</q>"
     facts = f"{result.steps} steps, seed {result.seed}"
-    if not result.success:
+    if outcome:
+        facts += f", {escape(outcome)}"
+    elif not result.success:
         facts += f", got as far as: {escape(furthest(result))}"
     picture, speed = '<p class="note">no pictures are recorded</p>', ""
     if recording is not None and recording.images:

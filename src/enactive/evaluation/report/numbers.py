@@ -15,7 +15,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
     evaluation = contents.evaluation
     episodes = evaluation.group() or evaluation.episodes
     summary = summarise(episodes)
-    found = swap(evaluation.group("swap"))
+    found = swap(evaluation.group("swap"), evaluation.group())
     replay = contents.replay
     return {
         "policy": evaluation.policy,

@@ -5,10 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from enactive.evaluation.report import choice, svg
-from enactive.evaluation.report.analysis import NOTHING, Swap, SwapCell, cost_summary, swap
+from enactive.evaluation.report.analysis import (
+    NOTHING,
+    Swap,
+    SwapCell,
+    cost_summary,
+    first_of,
+    swap,
+)
 from enactive.evaluation.report.contents import Contents, Recordings
 from enactive.evaluation.report.html import badge, figure, fraction, percent, section, table
-from enactive.evaluation.results import Summary
+from enactive.evaluation.results import EpisodeResult, Summary
 
 
 def header(contents: Contents, summary: Summary, links: list[tuple[str, str]]) -> str:
@@ -18,7 +25,7 @@ def header(contents: Contents, summary: Summary, links: list[tuple[str, str]]) -
     protocol = evaluation.protocol
     facts = [
         (
-            "95 % interval, these tasks",
+            "95 %, these tasks",
             percent(overall.interval),
             "Wilson's interval: the same tasks, other seeds",
             "",
@@ -27,7 +34,7 @@ def header(contents: Contents, summary: Summary, links: list[tuple[str, str]]) -
     if summary.clustered is not None:
         facts.append(
             (
-                "95 % interval, tasks like these",
+                "95 %, tasks like these",
                 percent(summary.clustered),
                 "tasks as clusters: wider, because there are few of them",
                 "",
@@ -44,11 +51,11 @@ def header(contents: Contents, summary: Summary, links: list[tuple[str, str]]) -
                 "good" if report.passed else "bad",
             )
         )
-    found = swap(evaluation.group("swap"))
+    found = swap(evaluation.group("swap"), evaluation.group())
     if found is not None and found.listened is not None:
         facts.append(
             (
-                "follows swapped instructions",
+                "follows swapped words",
                 fraction(found.listened),
                 f"95 % interval {percent(found.listened.interval)}",
                 "good" if found.listened.interval.low > 0.5 else "bad",
@@ -137,7 +144,7 @@ def success(summary: Summary) -> str:
 def listening(contents: Contents, recordings: Recordings, rate_hz: float) -> str:
     """The instruction swap: same scenes, exchanged words."""
     episodes = contents.evaluation.group("swap")
-    found = swap(episodes)
+    found = swap(episodes, contents.evaluation.group())
     if found is None:
         return ""
     figures = "".join(
@@ -145,8 +152,8 @@ def listening(contents: Contents, recordings: Recordings, rate_hz: float) -> str
             result,
             recordings.read(result),
             rate_hz,
-            caption=f"scene of <b>{escape(result.task)}</b>"
-            + (" <b>(swapped)</b>" if result.task != result.instructed else ""),
+            caption=_scene(result, found),
+            outcome=f"what happened: {first_of(result, found.outcomes)}",
         )
         for result in choice.one_per_cell(episodes)
     )
@@ -165,8 +172,19 @@ def listening(contents: Contents, recordings: Recordings, rate_hz: float) -> str
         '<p class="soft">Scenes that look alike, each told both instructions, in wordings that no '
         "training data had. What counts is what happened first, not the scene's own success "
         "test.</p>"
-        f'{verdict}{_matrix(found)}<div class="clips">{figures}</div>',
+        f'{verdict}{_matrix(found)}<div class="clips small">{figures}</div>',
     )
+
+
+def _scene(result: EpisodeResult, found: Swap) -> str:
+    text = f"scene of <b>{escape(result.task)}</b>"
+    if result.task != result.instructed:
+        text += " (swapped)"
+    meant = found.meant.get(result.instructed)
+    if meant is not None:
+        did = first_of(result, found.outcomes) == meant
+        text += " " + badge(did, "did as told", "did not")
+    return text
 
 
 def _matrix(found: Swap) -> str:

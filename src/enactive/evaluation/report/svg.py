@@ -92,7 +92,7 @@ def lines(
     drawn = [one for one in drawn if one.x]
     if not drawn:
         return ""
-    left, right, top, bottom = 58, width - 12, 30, height - 26
+    left, right, top, bottom = 58, width - 24, 30, height - 26
     ys = [value for one in drawn for value in one.y]
     xs = [value for one in drawn for value in one.x]
     low, high = _padded(min(ys), max(ys))
@@ -105,14 +105,14 @@ def lines(
         return bottom - (bottom - top) * (value - low) / (high - low)
 
     parts = [_text(0, 14, title, "title")]
-    for tick in _ticks(low, high, 4):
+    for tick in _decades(low, high) if logarithmic else _ticks(low, high, 4):
         shown = 10**tick if logarithmic else tick
         parts.append(_line(left, py(tick), right, py(tick), "grid"))
         parts.append(_text(left - 6, py(tick) + 4, f"{shown:.3g}", "tick", "end"))
     for tick in _ticks(first, last, 6):
         parts.append(_text(px(tick), height - 8, f"{tick:g}", "tick", "middle"))
     if unit:
-        parts.append(_text(right, 14, unit, "tick", "end"))
+        parts.append(_text(width, 14, unit, "tick", "end"))
     parts += [_line(px(mark), top, px(mark), bottom, "mark") for mark in marks]
     for one in drawn:
         points = " ".join(f"{px(a):.1f},{py(b):.1f}" for a, b in zip(one.x, one.y, strict=True))
@@ -192,6 +192,17 @@ def _ticks(low: float, high: float, count: int) -> list[float]:
         ticks.append(round(tick, 12))
         first += 1
     return ticks
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Logarithms of round numbers inside [low, high]; fewer where many fit."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for digits in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [power + math.log10(digit) for power in powers for digit in digits]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) <= 6:
+            return found
+    return found[:: math.ceil(len(found) / 6)]
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
