@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from enactive.cli.arguments import parse
-from enactive.cli.loading import evaluation_path
+from enactive.cli.loading import check_recorded, evaluation_path, recording_path
 from enactive.cli.mistakes import UserError, wiring
 
 
@@ -24,6 +24,7 @@ class Arguments:
     Examples:
       enactive report runs/evaluation
       enactive report runs/evaluation --training runs/policy --out policy.html
+      enactive report runs/evaluation --rerun main/faucet-open/1000000-1d0b3a51
     """
 
     evaluation: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="EVALUATION")]
@@ -32,6 +33,8 @@ class Arguments:
     """The HTML file; by default report.html in the directory."""
     training: Path | None = None
     """The training run whose curves are shown; by default the one that was evaluated."""
+    rerun: tuple[str, ...] = ()
+    """Write these episodes for the rerun viewer instead, as .rrd files in the directory."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -41,6 +44,8 @@ def read(argv: Sequence[str]) -> Arguments:
 
 def run(arguments: Arguments) -> int:
     """Write the report and say where it is."""
+    if arguments.rerun:
+        return write_timelines(arguments)
     from enactive.evaluation.report.write import write_report
     from enactive.evaluation.results import Evaluation
 
@@ -53,4 +58,19 @@ def run(arguments: Arguments) -> int:
         Evaluation.load(file)  # a damaged file is told from an error in the report
     path = write_report(file.parent, arguments.out, training=arguments.training)
     print(path)
+    return 0
+
+
+def write_timelines(arguments: Arguments) -> int:
+    """Write episodes for the rerun viewer."""
+    from enactive.evaluation.sources import headers, read_episode
+    from enactive.evaluation.timeline import write_timeline
+
+    with wiring():
+        source = recording_path(arguments.evaluation)
+        check_recorded(arguments.rerun, headers(source))
+    directory = arguments.evaluation if arguments.evaluation.is_dir() else source.parent
+    for name in arguments.rerun:
+        episode = read_episode(source, name)
+        print(write_timeline(episode, directory / f"{name.replace('/', '_')}.rrd"))
     return 0
