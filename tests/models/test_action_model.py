@@ -152,3 +152,20 @@ def test_a_batch_from_observations(model: ActionModel) -> None:
 
 def test_an_interface_round_trips(interface: Interface) -> None:
     assert Interface.from_dict(interface.to_dict()) == interface
+
+
+def test_language_noise_is_of_training_alone(
+    config: ActionModel.Config, interface: Interface, statistics: Statistics, make_batch: Make
+) -> None:
+    still = dataclasses.replace(config, augmentation=RandomShift(pixels=0))
+    noisy = dataclasses.replace(still, language_noise=0.4).build(interface, statistics, seed=3)
+    quiet = still.build(interface, statistics, seed=3)
+    batch = make_batch(4)
+
+    def pooled(model: ActionModel, seed: int, training: bool) -> float:
+        model.train(training)
+        features = model.features(batch, noise=generators(seed + 1)[seed] if training else None)
+        return float(features.pooled.detach().double().sum())
+
+    assert pooled(noisy, 0, True) == pooled(noisy, 0, True) != pooled(noisy, 1, True)
+    assert pooled(noisy, 0, False) == pooled(quiet, 0, False) == pooled(quiet, 0, True)

@@ -89,6 +89,9 @@ class ActionModel(nn.Module):
         """Features to chunks."""
         augmentation: RandomShift = field(default_factory=RandomShift)
         """What happens to images in training."""
+        language_noise: float = 0.0
+        """Length of the Gaussian noise that training adds to an instruction's embedding, which has
+        length 1: keeps the policy from leaning on the exact embeddings of the wordings it saw."""
 
         def build(self, interface: Interface, statistics: Statistics, seed: int) -> ActionModel:
             """Make the model.
@@ -137,9 +140,21 @@ class ActionModel(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
-    def features(self, batch: Batch, layers: bool = False) -> Features:
-        """The backbone's features of a batch on this model's device."""
-        language = self.language.encode(batch.instructions).to(self.device)  # (B, E)
+    def features(
+        self, batch: Batch, layers: bool = False, noise: Generator | None = None
+    ) -> Features:
+        """The backbone's features of a batch on this model's device.
+
+        Args:
+            layers: keep the features of every layer.
+            noise: source of the noise on the instructions' embeddings; None adds none.
+        """
+        language = self.language.encode(batch.instructions)  # (B, E)
+        if noise is not None and self.config.language_noise:
+            draws = torch.randn(language.shape, generator=noise, device=noise.device)
+            scale = self.config.language_noise / language.shape[-1] ** 0.5
+            language = language + scale * draws.to(language.device)
+        language = language.to(self.device)
         state = {
             name: self.normalizer.normalize(name, value) for name, value in batch.state.items()
         }
@@ -167,7 +182,8 @@ class ActionModel(nn.Module):
                 mask=batch.mask,
             )
         chunk = self.normalizer.normalize("action", batch.action)  # (B, H, A)
-        return self.head.loss(self.features(batch), chunk, batch.mask, generator)
+        features = self.features(batch, noise=generator if self.training else None)
+        return self.head.loss(features, chunk, batch.mask, generator)
 
     def forward(self, batch: Batch, generator: Generator) -> Loss:
         """:meth:`loss`, under the name that data-parallel wrappers hook into."""

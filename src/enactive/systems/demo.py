@@ -94,10 +94,12 @@ class DemoConfig:
             data=(Source(path=self.out / "collection" / "dataset", name="demonstrations"),),
             model=ActionModel.Config(
                 horizon=16,
+                language_noise=0.4,
                 backbone=SmallVLA.Config(channels=(32, 64, 96, 128), depth=2, mlp_ratio=2),
                 head=L1.Config(depth=1, mlp_ratio=2),
             ),
             action_key="action.expert",
+            paraphrase=True,
             steps=self.steps,
             batch_size=32,
             optimizer=Optimizer(learning_rate=1e-3),

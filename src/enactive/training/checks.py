@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from enactive import configuration
 from enactive.configuration import ConfigurationError
 from enactive.episodes.windows import Subset
 from enactive.models.normalization import MissingStatistics
 from enactive.registry import suggest
-from enactive.training.config import Stage, Training
+from enactive.training.config import UNIMPORTANT, Stage, Training
 from enactive.training.data import Data
 
 
@@ -140,3 +143,33 @@ def _frames(part: Subset) -> int:
 
 def _lengths(part: Subset) -> list[int]:
     return [part.dataset.episode(episode).length for episode in part.episodes]
+
+
+def same_run(config: Training, path: Path) -> None:
+    """Refuse to go on with a run, whose configuration is in ``path``, as another one.
+
+    Raises:
+        ConfigurationError: names every field that differs and decides something.
+    """
+    before = configuration.load_yaml(Training, path)
+    now, then = configuration.to_dict(config), configuration.to_dict(before)
+    for name in UNIMPORTANT:
+        now.pop(name)
+        then.pop(name)
+    different = list(_differences(then, now, ""))
+    if different:
+        listing = "\n".join(f"  - {line}" for line in different)
+        raise ConfigurationError(
+            f"{path.parent} holds a run of another configuration:\n{listing}\n"
+            "choose another directory as `run`, or go on with the configuration it has"
+        )
+
+
+def _differences(then: Any, now: Any, where: str) -> Iterator[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in sorted(then.keys() | now.keys()):
+            yield from _differences(
+                then.get(name), now.get(name), f"{where}.{name}" if where else name
+            )
+    elif then != now:
+        yield f"{where} was {then!r} and is {now!r}"

@@ -108,6 +108,8 @@ class Training:
     """The feature to imitate; ``action.expert`` for clean labels of perturbed demonstrations."""
     action_space: Mapping[str, Any] | None = None
     """The action space as ``VectorSpace.to_dict`` writes it, for datasets that carry none."""
+    paraphrase: bool = False
+    """Tell every window a wording drawn anew from those its task was recorded with."""
     validation: float = 0.0
     """Fraction of each instruction's episodes held out for the validation loss."""
     validate_every: int = 200

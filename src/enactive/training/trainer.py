@@ -8,33 +8,31 @@ ends with the same bits as one that was not, on one machine with one number of t
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from enactive import __version__, configuration
-from enactive.configuration import ConfigurationError
 from enactive.episodes.loader import WindowLoader
 from enactive.models.action_model import ActionModel
 from enactive.models.batch import Batch, from_numpy
 from enactive.models.heads.head import Loss
 from enactive.seeding import torch_generator
 from enactive.training import checkpoints
-from enactive.training.checks import frozen, micro_batches, refuse
-from enactive.training.config import UNIMPORTANT, Stage, Training
+from enactive.training.checks import frozen, micro_batches, refuse, same_run
+from enactive.training.config import Stage, Training
 from enactive.training.data import Data, open_data, training_loader, validation_loader
 from enactive.training.ema import EMA
+from enactive.training.interrupt import interruptible
 from enactive.training.log import RunLog
 from enactive.training.objectives import Objective
 from enactive.training.parallel import Parallel, load_optimizer, local, optimizer_tensors, whole
+from enactive.training.paraphrases import Paraphrases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +115,7 @@ class _Run:
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self.config, self.data, self.parallel, self.progress = config, data, parallel, progress
+        self.paraphrases = Paraphrases.of(data.training.values()) if config.paraphrase else None
         self.run_path = Path(config.run)
         self.directory = self.run_path / "checkpoints"
         self._claim()
@@ -137,13 +136,12 @@ class _Run:
                 self._put(self.ema.state, saved.ema)
         self.saved_optimizer = saved.optimizer if saved is not None else {}
         self.validation: list[Batch] | None = None
-        self.interrupted = False
 
     def _claim(self) -> None:
         """Write the configuration to the run's directory, or check that it is the one there."""
         path = self.run_path / "config.yaml"
         if path.is_file():
-            _same_run(self.config, path)
+            same_run(self.config, path)
         elif self.parallel.main:
             self.run_path.mkdir(parents=True, exist_ok=True)
             configuration.save_yaml(self.config, path)
@@ -159,8 +157,8 @@ class _Run:
             active=self.parallel.main,
         )
         try:
-            with self._interruptible():
-                while position.stage < len(config.plan) and not self.interrupted:
+            with interruptible() as self.interruption:
+                while position.stage < len(config.plan) and not self.interruption.wanted:
                     self._stage(config.plan[position.stage], on_step)
         finally:
             self.log.close()
@@ -195,7 +193,7 @@ class _Run:
                 record["seconds"] = time.perf_counter() - started
                 self._report(stage, record, optimizer, loader)
                 over = position.stage_step == stage.steps
-                stop = parallel.any(self.interrupted)
+                stop = parallel.any(self.interruption.wanted)
                 if position.step % config.checkpoint_every == 0 or over or stop:
                     self._checkpoint(optimizer, over)
                 if on_step is not None:
@@ -222,7 +220,11 @@ class _Run:
         for i in range(count):
             micro = batch.rows(i * size, (i + 1) * size).to(parallel.device)
             number = parallel.rank * count + i
-            generator = torch_generator(config.seed, "step", self.position.step, "micro", number)
+            stream = ("step", self.position.step, "micro", number)
+            generator = torch_generator(config.seed, *stream)
+            if self.paraphrases is not None:
+                words = torch_generator(config.seed, *stream, "paraphrase")
+                micro = replace(micro, instructions=self.paraphrases(micro.instructions, words))
             with parallel.synchronising(module, self.model, last=i == count - 1):
                 with self._autocast():
                     loss: Loss = module(micro, generator)
@@ -391,49 +393,3 @@ class _Run:
             self.newest = checkpoints.save(self.directory, self.model, checkpoint, self.config.keep)
         self.parallel.barrier()
         self.newest = checkpoints.latest(self.directory)
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into a wish to stop; the second acts as usual."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in signals}
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.interrupted = True
-            signal.signal(number, before[number])  # type: ignore[arg-type]
-
-        for number in signals:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _same_run(config: Training, path: Path) -> None:
-    before = configuration.load_yaml(Training, path)
-    now, then = configuration.to_dict(config), configuration.to_dict(before)
-    for name in UNIMPORTANT:
-        now.pop(name)
-        then.pop(name)
-    different = list(_differences(then, now, ""))
-    if different:
-        listing = "\n".join(f"  - {line}" for line in different)
-        raise ConfigurationError(
-            f"{path.parent} holds a run of another configuration:\n{listing}\n"
-            "choose another directory as `run`, or go on with the configuration it has"
-        )
-
-
-def _differences(then: Any, now: Any, where: str) -> Iterator[str]:
-    if isinstance(then, dict) and isinstance(now, dict):
-        for name in sorted(then.keys() | now.keys()):
-            yield from _differences(
-                then.get(name), now.get(name), f"{where}.{name}" if where else name
-            )
-    elif then != now:
-        yield f"{where} was {then!r} and is {now!r}"
