@@ -6,6 +6,7 @@ drifts by an amount that a reset decides, so that the seed matters at every step
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,8 @@ class ReachWorld:
         """Steps after which an episode is truncated."""
         broken_after: int | None = None
         """Resets after which pictures change by one grey level: not a reproducible world."""
+        deadly_seed: int | None = None
+        """Seed at which the process ends at once, as it does when an engine crashes."""
 
         def build(self) -> ReachWorld:
             return ReachWorld(config=self)
@@ -95,6 +98,8 @@ class ReachWorld:
 
     def reset(self, task: Task, seed: int) -> Observation:
         self.spec.task(task.name)
+        if seed == self.config.deadly_seed:
+            os._exit(3)
         generator = numpy_generator(seed, "reach")
         self.task = task
         self.resets += 1

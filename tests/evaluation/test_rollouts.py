@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from enactive.observations import Task
 from enactive.policies.expert import ExpertPolicy
 from enactive.policies.policy import Policy, WiringError
 from enactive.policies.random_policy import RandomPolicy
-from enactive.worlds.pool import WorldPool
+from enactive.worlds.pool import WorkerDied, WorldPool
 
 CONFIG = ReachWorld.Config()
 SPEC = CONFIG.build().spec
@@ -116,6 +117,35 @@ def test_an_interrupted_run_resumes_to_the_same_results(tmp_path: Path, local: W
     assert timeless(resumed) == timeless(expected)
     assert {result.id for result in heard} == {result.id for result in expected}
     assert recorded(path) == recorded(whole)
+
+
+def test_a_killed_worker_changes_nothing(tmp_path: Path, local: WorldPool) -> None:
+    plan = mixed_plan()
+    expected = tmp_path / "undisturbed.sqlite"
+    with Journal.open(expected) as journal:
+        undisturbed = rollout(local, expert(), plan, journal=journal)
+    killed: list[str] = []
+    path = tmp_path / "disturbed.sqlite"
+    with WorldPool(CONFIG, 2) as pool, Journal.open(path) as journal:
+
+        def kill(result: EpisodeResult) -> None:
+            if len(killed) < 2:
+                worker = next(p for p in multiprocessing.active_children() if p.name == "world-1")
+                worker.kill()
+                worker.join()
+                killed.append(result.id)
+
+        results = rollout(pool, expert(), plan, journal=journal, listener=kill)
+    assert len(killed) == 2
+    assert timeless(results) == timeless(undisturbed)
+    assert recorded(path) == recorded(expected)
+
+
+def test_an_episode_that_always_kills_its_worker_is_reported(local: WorldPool) -> None:
+    plan = evaluation_plan(SPEC, ["left"], 2)
+    config = ReachWorld.Config(deadly_seed=plan[1].seed)
+    with WorldPool(config, 1) as pool, pytest.raises(WorkerDied, match=f"seed {plan[1].seed}"):
+        rollout(pool, expert(), plan)
 
 
 def test_a_journal_does_not_confuse_policies(tmp_path: Path, local: WorldPool) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from enactive.evaluation.results import EpisodeResult
 from enactive.evaluation.worlds import config_record
 from enactive.observations import Observation
 from enactive.policies.policy import Policy, check_wiring
-from enactive.worlds.pool import WorldPool
+from enactive.worlds.pool import WorkerDied, WorldPool
 from enactive.worlds.world import Step
 
 Listener = Callable[[EpisodeResult], None]
@@ -53,8 +54,11 @@ def rollout(
         listener: told of every result, those found in the journal included.
         provenance: JSON values kept with each recorded episode.
 
+    A worker that dies costs the episodes under way their steps: they begin again in a new process.
+
     Raises:
         WiringError: policy and world do not fit.
+        WorkerDied: an episode took its worker down twice.
         ValueError: two episodes of the plan are the same.
         KeyError: an episode names an unknown task.
     """
@@ -126,22 +130,52 @@ class _Run:
     waiting: deque[tuple[str, EpisodePlan]]
     results: dict[str, EpisodeResult]
     live: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+    deaths: set[str] = field(default_factory=set[str])
+    """Episodes during which a worker died."""
 
     def run(self) -> None:
         for worker in range(self.pool.lanes):
             self._start(worker)
         while self.live:
-            deciding: list[int] = []
-            for worker, answer in self.pool.wait():
-                attempt = self.live[worker]
-                if isinstance(answer, Observation):
-                    attempt.saw(answer)
-                elif isinstance(answer, Step) and self._over(attempt, answer):
-                    del self.live[worker]
-                    self._start(worker)
-                    continue
-                deciding.append(worker)
-            self._decide(deciding)
+            try:
+                self._serve()
+            except WorkerDied as death:
+                self._start_over(death)
+
+    def _serve(self) -> None:
+        """Take the answers that are there and decide on them."""
+        deciding: list[int] = []
+        for worker, answer in self.pool.wait():
+            attempt = self.live[worker]
+            if isinstance(answer, Observation):
+                attempt.saw(answer)
+            elif isinstance(answer, Step) and self._over(attempt, answer):
+                del self.live[worker]
+                self._start(worker)
+                continue
+            deciding.append(worker)
+        self._decide(deciding)
+
+    def _start_over(self, death: WorkerDied) -> None:
+        """Begin the running episodes again: a process was lost, and answers perhaps with it.
+
+        Raises:
+            WorkerDied: the episode has taken a process down before; it would again.
+        """
+        lost = self.live[death.worker]
+        if lost.id in self.deaths:
+            raise death
+        self.deaths.add(lost.id)
+        for worker in self.live:
+            with suppress(RuntimeError):  # it has no command under way, or has died as well
+                self.pool.gather([worker])
+        for attempt in reversed(self.live.values()):
+            if attempt.recorder is not None:
+                attempt.recorder.abandon()
+            self.waiting.appendleft((attempt.id, attempt.plan))
+        self.live.clear()
+        for worker in range(self.pool.lanes):
+            self._start(worker)
 
     def _start(self, worker: int) -> None:
         """Give ``worker`` the next episode, if there is one."""
