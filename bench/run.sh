@@ -11,6 +11,7 @@ $python bench/dataset_reading.py --lerobot-python $lerobot/bin/python
 $python bench/dataset_writing.py --lerobot-python $lerobot/bin/python
 $python bench/lerobot_interop.py --lerobot-python $lerobot/bin/python \
   --out bench/results/lerobot_interop.json
-[ ! -f bench/training_step.py ] || \
-  $python bench/training_step.py --lerobot-python $lerobot/bin/python
+$python bench/training_step.py --lerobot-python $lerobot/bin/python
 $python bench/rollouts.py
+$python bench/kill_recording.py
+$python bench/kill_training.py
