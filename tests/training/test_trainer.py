@@ -52,7 +52,9 @@ def stop_after(step: int) -> Any:
     return check
 
 
-def test_it_learns_and_validates(make_run: MakeRun) -> None:
+def test_it_learns_and_validates(make_run: MakeRun, tmp_path: Path) -> None:
+    # Enough episodes that what is learnt holds for others too.
+    many = write_points(tmp_path / "many", count=120)
     model = ActionModel.Config(
         horizon=4,
         backbone=SmallVLA.Config(width=32, depth=1, channels=(16, 32), keypoints=8),
@@ -60,16 +62,22 @@ def test_it_learns_and_validates(make_run: MakeRun) -> None:
         augmentation=RandomShift(pixels=1),
     )
     config = make_run(
-        model=model, steps=120, batch_size=32, log_every=10, validation=0.2, validate_every=20
+        data=(Source(path=many.path),),
+        model=model,
+        steps=150,
+        batch_size=32,
+        log_every=10,
+        validation=0.2,
+        validate_every=25,
     )
     result = train(config)
-    assert result.finished and result.step == 120
+    assert result.finished and result.step == 150
     log = read_log(config.run)
     train_losses = [line["loss"] for line in log if "loss" in line]
     assert train_losses[-1] < 0.8 * train_losses[0]
     validations = [line["validation_loss"] for line in log if "validation_loss" in line]
     assert len(validations) == 6
-    assert validations[-1] < validations[0]
+    assert validations[-1] < 0.9 * validations[0]
     assert list((config.run / "tensorboard").glob("events.*"))
     model = ActionModel.load(checkpoints.resolve(config.run), weights="ema")
     assert model.interface.produces.size == 2
