@@ -51,6 +51,7 @@ def test_every_module_imports_without_side_effects_on_random_state() -> None:
     code = "\n".join(
         [
             "import random, numpy, torch, importlib",
+            "import rich.style",  # it draws one number when it is imported
             "before = random.getstate(), numpy.random.get_state()[1].tobytes()",
             "drawn, threads = torch.initial_seed(), torch.get_num_threads()",
             f"for name in {names!r}: importlib.import_module(name)",
