@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enactive.configuration import (
@@ -74,6 +74,7 @@ def test_round_trip_through_plain_values(config: Outer) -> None:
 
 
 @given(outers)
+@example(Outer(count=1, inner=Inner(name="a\x85b")))
 def test_round_trip_through_yaml(tmp_path_factory: pytest.TempPathFactory, config: Outer) -> None:
     path = tmp_path_factory.getbasetemp() / "config.yaml"
     save_yaml(config, path)

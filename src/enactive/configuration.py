@@ -273,7 +273,10 @@ def save_yaml(config: Any, path: Path) -> None:
     """Write ``config`` to ``path`` as YAML, whole or not at all."""
     import yaml
 
-    text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=100)
+    plain = to_dict(config)
+    # PyYAML writes U+0085 as it is and reads it as a line break; only then is everything escaped.
+    readable = "\x85" not in json.dumps(plain, ensure_ascii=False)
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=readable, width=100)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
