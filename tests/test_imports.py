@@ -64,3 +64,27 @@ def test_every_module_imports_without_side_effects_on_random_state() -> None:
 
 def test_the_version_is_the_distributions() -> None:
     assert importlib.metadata.version("enactive") == enactive.__version__
+
+
+def test_the_core_works_without_the_extras() -> None:
+    """Recording, reading, statistics and reports need no PyTorch; the rest says what to install."""
+    code = "\n".join(
+        [
+            "class Missing:",
+            "    def find_spec(self, name, path=None, target=None):",
+            "        if name in ('torch', 'transformers', 'safetensors', 'metaworld', 'mujoco'):",
+            "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)",
+            "sys.meta_path.insert(0, Missing())",
+            "import enactive.episodes.loader, enactive.episodes.compaction",
+            "import enactive.evaluation.rollouts, enactive.evaluation.replay",
+            "import enactive.evaluation.report.write, enactive.worlds.pool, enactive.worlds.checks",
+            "from enactive.cli import main",
+            "assert main(['info']) == 0",
+            "assert main(['evaluate', '--power']) == 0",
+            "assert main(['train', 'data', '--out', 'run']) == 2",
+        ]
+    )
+    command = [sys.executable, "-c", f"import sys\n{code}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "train: needs the package 'torch': pip install 'enactive[train]'" in result.stderr

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
-import importlib.util
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +65,7 @@ def installed() -> None:
         print(f"  {package:<13} {version}")
     for kind in ("worlds", "backbones", "heads"):
         print(f"  {kind:<13} {', '.join(Registry(kind).names())}")
-    if importlib.util.find_spec("torch") is not None:
+    with contextlib.suppress(ModuleNotFoundError):
         import torch
 
         devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -14,7 +14,6 @@ EXTRAS = {
     "metaworld": "metaworld",
     "mujoco": "metaworld",
     "gym_pusht": "pusht",
-    "plotly": "report",
     "rerun": "rerun",
 }
 """Module to the extra of this package that brings it."""
