@@ -27,16 +27,17 @@ class UserError(Exception):
 def wiring() -> Iterator[None]:
     """Where names are looked up, files opened and parts put together.
 
-    Inside, the library's refusals (``ValueError``, ``LookupError``, a missing file, something a
-    world does not support) are answers to the person who typed, so they become
+    Inside, the library's refusals (``ValueError``, ``LookupError``, a missing file, an unknown
+    format, something a world does not support) are answers to the person who typed, so they become
     :class:`UserError`. Outside, in the run itself, the same exceptions are bugs and keep their
     traceback.
     """
+    from enactive.episodes.journal import JournalError
     from enactive.worlds.world import NotSupported
 
     try:
         yield
-    except (ValueError, LookupError, NotSupported, OSError) as error:
+    except (ValueError, LookupError, JournalError, NotSupported, OSError) as error:
         raise UserError(message_of(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import traceback
@@ -114,7 +115,8 @@ def serve(connection: Any, config: WorldConfig, threads: int) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
     except Exception as error:
-        connection.send(_failure(error))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # nobody listens any more
+            connection.send(_failure(error))
     finally:
         if world is not None:
             world.close()
