@@ -51,7 +51,7 @@ FAUCETS = ("faucet-open", "faucet-close")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoConfig:
-    """From demonstrations to a measured policy, with a report, in about ten minutes on two cores.
+    """From demonstrations to a measured policy, with a report, in 11 minutes on two cores.
 
     Collects demonstrations of five Meta-World tasks, trains one language-conditioned policy from
     pixels, evaluates it on unseen seeds and wordings, swaps the instructions of the two faucet
