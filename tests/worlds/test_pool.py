@@ -191,7 +191,9 @@ def test_a_worker_killed_in_the_middle_of_a_step_is_noticed() -> None:
 
 
 SCRIPT = """
-    import sys, time
+    import signal, sys, time
+    # A job that a shell put into the background inherits that SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from enactive.observations import Task
     from enactive.worlds.pool import WorldPool
     from enactive.worlds.pusht import PushT
