@@ -137,6 +137,11 @@ def trial(work: Path, kills: int, episodes: int, steps: int, seed: int) -> dict[
         stored, finished = survivors(killed)
         tally["lost"] += len(known - set(stored) - set(finished))
         tally["doubled"] += len(stored) - len(set(stored))
+        if len(stored) == episodes:  # nothing is left to interrupt: begin again beside it
+            tally["runs to the end"] += 1
+            attempt, known = attempt + 1, set()
+            killed = work / f"killed-{attempt}"
+            killed.mkdir()
     run_child(killed, episodes, steps, None)
     for place in [killed] if attempt == 0 else sorted(work.glob("killed-*")):
         differing = difference(reference / "dataset", place / "dataset")
