@@ -1,9 +1,8 @@
 """Paraphrases: a demonstration told in another wording of its task every time it is seen.
 
 Recorded episodes have one wording each, so that with few demonstrations a wording all but names the
-episode, and a model learns the pair instead of the language. Drawing the wording anew for every
-window takes that shortcut away; relabelling is common where several annotations of one trajectory
-exist (Lynch & Sermanet, "Language Conditioned Imitation Learning over Unstructured Data", 2021).
+episode, and a model can learn the pair instead of the language. Drawing the wording anew for every
+window takes that shortcut away.
 """
 
 from __future__ import annotations
