@@ -1,0 +1,1 @@
+"""Executable claims: an experiment declared in one file, run resumably, and judged."""
