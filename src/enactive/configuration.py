@@ -48,6 +48,10 @@ class Part:
         if kind is not None:
             cls.part_kind = kind
 
+    def part_name(self) -> str:
+        """The name under which the registry of its kind finds this part's class."""
+        return Registry(self.part_kind).name_of(self)
+
 
 def part(kind: str, **options: Any) -> Any:
     """A dataclass field that holds a part of ``kind`` whose class does not derive from Part.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from enactive.models.action_model import ActionModel, Interface
 from enactive.models.augmentation import RandomShift
+from enactive.models.backbones.backbone import Instructions
 from enactive.models.backbones.small_vla import SmallVLA, spatial_softmax
 from enactive.models.batch import Batch
 
@@ -26,40 +27,44 @@ def build(**fields: object) -> SmallVLA:
     return config.build(cameras=CAMERAS, states=STATES, observation_steps=2, language_size=384)
 
 
+def told(embedding: torch.Tensor) -> Instructions:
+    return Instructions(texts=("",) * len(embedding), embedding=embedding)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("film", [False, True])
 @pytest.mark.parametrize("keypoints", [0, 4])
 def test_tokens_and_layers(make_batch: Make, shared: bool, film: bool, keypoints: int) -> None:
     backbone = build(shared_stem=shared, film=film, keypoints=keypoints)
     batch = make_batch(3)
-    found = backbone(batch.images, batch.state, torch.randn(3, 384), layers=True)
+    found = backbone(batch.images, batch.state, told(torch.randn(3, 384)), layers=True)
     cells = 2 * (4 * 6 + 2 * 2)
     singles = 2 + 2 * 2 + (2 * 2 if keypoints else 0)
     assert found.tokens.shape == (3, cells + singles, 32)
     assert found.pooled.shape == (3, 32)
     assert [layer.shape for layer in found.layers] == [found.tokens.shape] * 2
-    assert not backbone(batch.images, batch.state, torch.randn(3, 384)).layers
+    assert not backbone(batch.images, batch.state, told(torch.randn(3, 384))).layers
 
 
 def test_every_input_matters(make_batch: Make) -> None:
     backbone, batch = build(), make_batch(2)
     language = torch.randn(2, 384)
-    base = backbone(batch.images, batch.state, language).pooled
+    base = backbone(batch.images, batch.state, told(language)).pooled
     for name in batch.images:
         changed = {**batch.images, name: 255 - batch.images[name]}
-        assert not torch.allclose(backbone(changed, batch.state, language).pooled, base)
+        assert not torch.allclose(backbone(changed, batch.state, told(language)).pooled, base)
     for name in batch.state:
         changed = {**batch.state, name: batch.state[name] + 1}
-        assert not torch.allclose(backbone(batch.images, changed, language).pooled, base)
-    assert not torch.allclose(backbone(batch.images, batch.state, -language).pooled, base)
+        assert not torch.allclose(backbone(batch.images, changed, told(language)).pooled, base)
+    assert not torch.allclose(backbone(batch.images, batch.state, told(-language)).pooled, base)
 
 
 def test_time_is_not_lost(make_batch: Make) -> None:
     backbone, batch = build(), make_batch(2)
     language = torch.randn(2, 384)
-    base = backbone(batch.images, batch.state, language).pooled
+    base = backbone(batch.images, batch.state, told(language)).pooled
     flipped = {name: image.flip(1) for name, image in batch.images.items()}
-    assert not torch.allclose(backbone(flipped, batch.state, language).pooled, base)
+    assert not torch.allclose(backbone(flipped, batch.state, told(language)).pooled, base)
 
 
 def test_an_image_size_that_does_not_fit_is_refused() -> None:

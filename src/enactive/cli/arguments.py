@@ -61,20 +61,21 @@ class Choice:
 
     name: str
     config: Any
-    """An instance of the registered configuration class with its defaults."""
+    """An instance of the registered configuration class with its defaults; None for no part."""
     given: bool
     """Whether the option was there."""
 
 
 def choose_parts(
-    argv: Sequence[str], options: Mapping[str, tuple[str, str]]
+    argv: Sequence[str], options: Mapping[str, tuple[str, str | None]]
 ) -> tuple[dict[str, Choice], list[str]]:
     """The first stage: read the options that name parts.
 
     Args:
         argv: the words after the command.
         options: option name to registry kind and default name,
-            e.g. ``{"head": ("heads", "flow_matching")}`` for ``--head NAME``.
+            e.g. ``{"head": ("heads", "flow_matching")}`` for ``--head NAME``; a default of None
+            means no such part unless one is named.
 
     Returns:
         The choices by option name, and ``argv`` without those words.
@@ -101,6 +102,9 @@ def choose_parts(
         given.add(option)
     choices: dict[str, Choice] = {}
     for option, name in chosen.items():
+        if name is None:
+            choices[option] = Choice("none", None, False)
+            continue
         try:
             config_class = Registry(options[option][0]).load(name)
         except UnknownPart as error:
@@ -109,13 +113,15 @@ def choose_parts(
     return choices, rest
 
 
-def describe_choices(options: Mapping[str, tuple[str, str]], choices: Mapping[str, Choice]) -> str:
+def describe_choices(
+    options: Mapping[str, tuple[str, str | None]], choices: Mapping[str, Choice]
+) -> str:
     """The help's paragraph on options that name parts."""
     lines = ["Parts, whose own options follow the choice:"]
     for option, (kind, default) in options.items():
         known = ", ".join(Registry(kind).names())
         now = choices[option].name
-        lines.append(f"  --{option} NAME   {known} (default: {default}; now: {now})")
+        lines.append(f"  --{option} NAME   {known} (default: {default or 'none'}; now: {now})")
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ from enactive.training.config import Source, Training
 
 PARTS = {
     "head": ("heads", "flow_matching"),
+    "tokenizer": ("tokenizers", None),
     "backbone": ("backbones", "small_vla"),
 }
 DESCRIPTION = """Train a policy on one or more LeRobot v3 datasets.
@@ -30,6 +31,7 @@ torchrun --nproc-per-node 8 -m enactive train ...
 Examples:
   enactive train runs/demos --out runs/policy
   enactive train runs/demos --head l1 --horizon 8 --steps 3000 --out runs/l1
+  enactive train runs/demos --head autoregressive --tokenizer dct_bpe --out runs/fast
   enactive train runs/a runs/b --weights 3 1 --out runs/mixed
   enactive train --config runs/policy/config.yaml --seed 1 --out runs/again
   enactive train runs/demos --head my_head.py:MyHead.Config --out runs/mine"""

@@ -54,6 +54,7 @@ SCHEMAS = {
             ("hash", pa.string()),
             ("backbone_passes", pa.int64()),
             ("head_passes", pa.int64()),
+            ("decoder_passes", pa.int64()),
             ("tokens", pa.int64()),
             ("milliseconds", pa.float64()),
         ]
@@ -125,7 +126,8 @@ def read_table(root: Path, table: str, columns: list[str] | None = None) -> Tabl
         schema = SCHEMAS[table]
         names = columns or schema.names
         return pa.schema([schema.field(name) for name in names]).empty_table()
-    return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
+    tables = [pq.read_table(path, columns=columns) for path in paths]
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def records(table: Table) -> Iterable[EpisodeRecord]:
@@ -154,6 +156,7 @@ def deliberations(table: Table, episode: int) -> tuple[Deliberation, ...]:
         cost = Cost(
             backbone_passes=row["backbone_passes"],
             head_passes=row["head_passes"],
+            decoder_passes=row.get("decoder_passes") or 0,  # files from before it existed
             tokens=row["tokens"],
             milliseconds=row["milliseconds"],
         )

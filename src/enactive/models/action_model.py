@@ -1,9 +1,10 @@
 """A whole action model: normaliser, sentence encoder, backbone and head behind one contract.
 
 On disk a model is a directory: ``config.yaml`` (its configuration), ``interface.json`` (cameras,
-state vectors and action space with their conventions), ``statistics.json``, ``model.safetensors``
-(every parameter and buffer), ``language.safetensors`` (embeddings of instructions it has seen).
-A trainer's checkpoint is such a directory with more beside it.
+state vectors and action space with their conventions), ``statistics.json``, ``versions.json`` (of
+what the weights mean), ``model.safetensors`` (every parameter and buffer), ``language.safetensors``
+(embeddings of instructions it has seen). A trainer's checkpoint is such a directory with more
+beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from enactive import configuration
 from enactive.actions.decision import Cost
 from enactive.actions.spaces import VectorSpace
 from enactive.models.augmentation import RandomShift
-from enactive.models.backbones.backbone import BackboneConfig, Features
+from enactive.models.backbones.backbone import BackboneConfig, Features, Instructions
 from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.batch import Batch
 from enactive.models.heads.flow_matching import FlowMatching
-from enactive.models.heads.head import Generators, HeadConfig, Loss, Samples
+from enactive.models.heads.head import Generators, HeadConfig, HeadSpec, Loss, Samples
 from enactive.models.language import LanguageEncoder
 from enactive.models.normalization import Normalizer
+from enactive.models.tokenizers.tokenizer import Progress, Tokenizer, TokenizerConfig
 from enactive.observations import ObservationSpec
 from enactive.seeding import child_seed
 
@@ -87,6 +89,8 @@ class ActionModel(nn.Module):
         """Images, state and instruction to features."""
         head: HeadConfig = field(default_factory=FlowMatching.Config)
         """Features to chunks."""
+        tokenizer: TokenizerConfig | None = None
+        """Chunks to ids, for heads that predict ids; fitted before the first training step."""
         augmentation: RandomShift = field(default_factory=RandomShift)
         """What happens to images in training."""
         language_noise: float = 0.0
@@ -103,9 +107,12 @@ class ActionModel(nn.Module):
                 seed: decides every initial weight.
 
             Raises:
-                ConfigurationError: a camera or state vector is not in the interface.
+                ConfigurationError: a camera or state vector is not in the interface, or the head
+                    does not work with the tokenizer.
                 MissingStatistics: a normalised feature has no statistics.
             """
+            if (reason := self.head.refuses(self.tokenizer)) is not None:
+                raise configuration.ConfigurationError(f"model.head: {reason}")
             return ActionModel(self, select(self, interface), statistics, seed)
 
     def __init__(
@@ -131,14 +138,44 @@ class ActionModel(nn.Module):
                 observation_steps=config.observation_steps,
                 language_size=config.language.size,
             )
+            tokenizer: Tokenizer | None = None
+            if config.tokenizer is not None:
+                tokenizer = config.tokenizer.build(
+                    action_size=produces.size, horizon=config.horizon
+                ).requires_grad_(False)  # only its own fitting changes it
             self.head = config.head.build(
-                width=self.backbone.width, action_size=produces.size, horizon=config.horizon
+                HeadSpec(
+                    width=self.backbone.width,
+                    action_size=produces.size,
+                    horizon=config.horizon,
+                    tokenizer=tokenizer,
+                    layers=len(self.backbone.blocks),
+                )
             )
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The head's tokenizer."""
+        return self.head.tokenizer
+
+    def fit_tokenizer(
+        self, chunks: Tensor, generator: Generator, progress: Progress | None = None
+    ) -> None:
+        """Fit the tokenizer, if there is one and it has not been fitted.
+
+        Args:
+            chunks: ``float32 (N, H, A)`` of the training set, in the action space's units.
+            generator: source of every random number.
+            progress: told how far it is.
+        """
+        if self.tokenizer is not None and not self.tokenizer.fitted:
+            normalised = self.normalizer.normalize("action", chunks.to(self.device))
+            self.tokenizer.fit(normalised, generator, progress)
 
     def features(
         self, batch: Batch, layers: bool = False, noise: Generator | None = None
@@ -149,16 +186,23 @@ class ActionModel(nn.Module):
             layers: keep the features of every layer.
             noise: source of the noise on the instructions' embeddings; None adds none.
         """
-        language = self.language.encode(batch.instructions)  # (B, E)
-        if noise is not None and self.config.language_noise:
-            draws = torch.randn(language.shape, generator=noise, device=noise.device)
-            scale = self.config.language_noise / language.shape[-1] ** 0.5
-            language = language + scale * draws.to(language.device)
-        language = language.to(self.device)
+        embedding: Tensor | None = None
+        if self.backbone.uses_embedding:
+            embedding = self.language.encode(batch.instructions)  # (B, E)
+            if noise is not None and self.config.language_noise:
+                draws = torch.randn(embedding.shape, generator=noise, device=noise.device)
+                scale = self.config.language_noise / embedding.shape[-1] ** 0.5
+                embedding = embedding + scale * draws.to(embedding.device)
+            embedding = embedding.to(self.device)
+        instructions = Instructions(texts=batch.instructions, embedding=embedding)
         state = {
             name: self.normalizer.normalize(name, value) for name, value in batch.state.items()
         }
-        return self.backbone(batch.images, state, language, layers)
+        layers = layers or self.head.needs_layers
+        found = self.backbone(batch.images, state, instructions, layers)
+        if batch.embodiment is not None:
+            found = replace(found, embodiment=batch.embodiment)
+        return found
 
     def loss(self, batch: Batch, generator: Generator) -> Loss:
         """The head's loss on a batch with chunks; augments images when in training mode.
@@ -174,13 +218,7 @@ class ActionModel(nn.Module):
                 name: self.config.augmentation(image, generator)
                 for name, image in batch.images.items()
             }
-            batch = Batch(
-                images=images,
-                state=batch.state,
-                instructions=batch.instructions,
-                action=batch.action,
-                mask=batch.mask,
-            )
+            batch = replace(batch, images=images)
         chunk = self.normalizer.normalize("action", batch.action)  # (B, H, A)
         features = self.features(batch, noise=generator if self.training else None)
         return self.head.loss(features, chunk, batch.mask, generator)
@@ -200,7 +238,8 @@ class ActionModel(nn.Module):
         """
         batch = batch.to(self.device)
         drawn = self.head.sample(self.features(batch), generator, samples)
-        return Samples(
+        return replace(
+            drawn,
             chunk=self.normalizer.denormalize("action", drawn.chunk),
             cost=drawn.cost + Cost(backbone_passes=1),
         )
@@ -218,6 +257,7 @@ class ActionModel(nn.Module):
         path.mkdir(parents=True, exist_ok=True)
         configuration.save_yaml(self.config, path / "config.yaml")
         _write_json(path / "interface.json", self.interface.to_dict())
+        _write_json(path / "versions.json", {"head": self.head.version})
         _write_json(path / "statistics.json", _plain(self.statistics))
         state = self.state_dict() if weights is None else weights
         save_file({name: t.detach().cpu().contiguous() for name, t in state.items()},
@@ -250,6 +290,7 @@ class ActionModel(nn.Module):
         interface = Interface.from_dict(json.loads((path / "interface.json").read_text()))
         statistics = json.loads((path / "statistics.json").read_text())
         model = config.build(interface, statistics, seed=0)
+        _same_version(path, model)
         model.load_state_dict(load_file(file))
         embeddings = path / "language.safetensors"
         if embeddings.is_file():
@@ -280,6 +321,23 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(seed, "initial weights"))
         yield
+
+
+def _same_version(path: Path, model: ActionModel) -> None:
+    """Refuse weights that meant something else when they were trained.
+
+    Raises:
+        ConfigurationError: names both versions.
+    """
+    file = path / "versions.json"
+    trained = json.loads(file.read_text())["head"] if file.is_file() else 1
+    if trained != model.head.version:
+        raise configuration.ConfigurationError(
+            f"{path} was trained with version {trained} of the head "
+            f"{model.config.head.part_name()}, and this is version {model.head.version}: the same "
+            "weights would mean something else. Load it with the release that trained it, or "
+            "train again"
+        )
 
 
 def _plain(statistics: Statistics) -> dict[str, dict[str, Any]]:

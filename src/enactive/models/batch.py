@@ -42,7 +42,10 @@ class Batch:
     action: Tensor | None = None
     """``float32 (B, H, A)`` in the units of the action space; None when acting."""
     mask: Tensor | None = None
-    """``bool (B, H)``, False past an episode's end; None when acting."""
+    """``bool (B, H)``, False past an episode's end, or ``bool (B, H, A)``, False also for entries
+    that a row's embodiment does not have; None when acting."""
+    embodiment: Tensor | None = None
+    """``int64 (B,)``: index of each row's embodiment; None where there is only one."""
 
     @property
     def size(self) -> int:
@@ -57,6 +60,7 @@ class Batch:
             instructions=self.instructions,
             action=None if self.action is None else self.action.to(device),
             mask=None if self.mask is None else self.mask.to(device),
+            embodiment=None if self.embodiment is None else self.embodiment.to(device),
         )
 
     def rows(self, start: int, stop: int) -> Batch:
@@ -67,6 +71,7 @@ class Batch:
             instructions=self.instructions[start:stop],
             action=None if self.action is None else self.action[start:stop],
             mask=None if self.mask is None else self.mask[start:stop],
+            embodiment=None if self.embodiment is None else self.embodiment[start:stop],
         )
 
     def padded(self, size: int) -> Batch:
@@ -84,6 +89,7 @@ class Batch:
             instructions=self.instructions + self.instructions[-1:] * extra,
             action=None if self.action is None else pad(self.action),
             mask=None if self.mask is None else pad(self.mask),
+            embodiment=None if self.embodiment is None else pad(self.embodiment),
         )
 
 

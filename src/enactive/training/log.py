@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,7 @@ class RunLog:
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
         console = Console(stderr=True)
         if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=console,
-            )
+            self._bar = _progress(console)
             self._task = self._bar.add_task("training", total=steps, completed=step, note="")
             self._bar.start()
 
@@ -84,6 +77,30 @@ class RunLog:
             self._file.close()
             self._board.close()
             self.active = False
+
+
+@contextlib.contextmanager
+def bar(what: str, *, active: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar for something that reports (done, total); None where nobody would see it."""
+    console = Console(stderr=True)
+    if not active or not console.is_terminal:
+        yield None
+        return
+    with _progress(console) as shown:
+        task = shown.add_task(what, total=None, note="")
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

@@ -25,11 +25,12 @@ from enactive.models.heads.head import Loss
 from enactive.seeding import torch_generator
 from enactive.training import checkpoints
 from enactive.training.checks import frozen, micro_batches, refuse, same_run
+from enactive.training.chunks import training_chunks
 from enactive.training.config import Stage, Training
 from enactive.training.data import Data, open_data, training_loader, validation_loader
 from enactive.training.ema import EMA
 from enactive.training.interrupt import interruptible
-from enactive.training.log import RunLog
+from enactive.training.log import RunLog, bar
 from enactive.training.objectives import Objective
 from enactive.training.parallel import Parallel, load_optimizer, local, optimizer_tensors, whole
 from enactive.training.paraphrases import Paraphrases
@@ -125,9 +126,13 @@ class _Run:
         self.newest = found
         self.position = Position(**saved.state["position"]) if saved else Position(sums={})
         self.model = config.model.build(data.interface, data.statistics, config.seed)
+        self.model.to(parallel.device)
         if saved is not None:
             self.model.load_state_dict(saved.weights)
-        self.model.to(parallel.device)
+        else:
+            self._fit_tokenizer()
+        # Stages freeze more than a part froze of itself, and never less.
+        self.trainable = {name for name, p in self.model.named_parameters() if p.requires_grad}
         parallel.shard(self.model)
         self.ema: EMA | None = None
         if config.ema_decay is not None:
@@ -145,6 +150,16 @@ class _Run:
         elif self.parallel.main:
             self.run_path.mkdir(parents=True, exist_ok=True)
             configuration.save_yaml(self.config, path)
+
+    def _fit_tokenizer(self) -> None:
+        """Fit the tokenizer on training chunks, and write down how well it does on them."""
+        tokenizer = self.config.model.tokenizer
+        if tokenizer is None:
+            return
+        chunks = training_chunks(self.config, self.data, tokenizer.chunks)
+        generator = torch_generator(self.config.seed, "tokenizer")
+        with bar("tokenizer", active=self.parallel.main) as progress:
+            self.model.fit_tokenizer(chunks, generator, progress)
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -172,7 +187,7 @@ class _Run:
     def _stage(self, stage: Stage, on_step: Callable[[int], None] | None) -> None:
         config, position, parallel = self.config, self.position, self.parallel
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(not frozen(name, stage))
+            parameter.requires_grad_(name in self.trainable and not frozen(name, stage))
         step_module = parallel.replicate(Step(self.model, stage.objective.build()))
         optimizer = self._optimizer()
         loader = self._loader(stage)

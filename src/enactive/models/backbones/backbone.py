@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ class Features:
     """``float32 (B, D)``: one vector per window."""
     layers: tuple[Tensor, ...] = ()
     """``(B, N, D)`` after each layer, first to last; empty unless asked for."""
+    embodiment: Tensor | None = None
+    """``int64 (B,)``: which embodiment each window is of; None where there is only one."""
 
     def repeat(self, times: int) -> Features:
         """Every row ``times`` times in a row: ``(B·times, ...)``."""
@@ -28,12 +31,31 @@ class Features:
             tokens=self.tokens.repeat_interleave(times, dim=0),
             pooled=self.pooled.repeat_interleave(times, dim=0),
             layers=tuple(layer.repeat_interleave(times, dim=0) for layer in self.layers),
+            embodiment=None
+            if self.embodiment is None
+            else self.embodiment.repeat_interleave(times, dim=0),
         )
 
 
-class Backbone(nn.Module, abc.ABC):
-    """Images, states and an instruction embedding to :class:`Features`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instructions:
+    """What B windows were told."""
 
+    texts: tuple[str, ...]
+    """The words themselves, B of them."""
+    embedding: Tensor | None
+    """``float32 (B, E)``, of length 1: the frozen sentence encoder's; None for backbones that read
+    the words."""
+
+
+class Backbone(nn.Module, abc.ABC):
+    """Images, states and instructions to :class:`Features`.
+
+    Parameters that are frozen by the backbone's configuration do not require gradients.
+    """
+
+    uses_embedding: ClassVar[bool] = True
+    """Whether it wants :attr:`Instructions.embedding`; otherwise no sentence encoder is loaded."""
     width: int
     """D, entries of a feature token."""
     blocks: nn.ModuleList
@@ -44,7 +66,7 @@ class Backbone(nn.Module, abc.ABC):
         self,
         images: Mapping[str, Tensor],
         state: Mapping[str, Tensor],
-        language: Tensor,
+        instructions: Instructions,
         layers: bool = False,
     ) -> Features:
         """Features of B windows.
@@ -52,7 +74,7 @@ class Backbone(nn.Module, abc.ABC):
         Args:
             images: camera name to ``uint8 (B, T, H, W, 3)``.
             state: state vector name to normalised ``float32 (B, T, D)``.
-            language: ``float32 (B, E)``, the instruction's embedding.
+            instructions: of the B windows.
             layers: whether to return the features after every layer too.
         """
 

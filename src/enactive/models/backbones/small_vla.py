@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enactive.models.backbones.backbone import Backbone, BackboneConfig, Features
+from enactive.models.backbones.backbone import Backbone, BackboneConfig, Features, Instructions
 from enactive.models.layers import EncoderLayer
 
 
@@ -164,10 +164,12 @@ class SmallVLA(Backbone):
         self,
         images: Mapping[str, Tensor],
         state: Mapping[str, Tensor],
-        language: Tensor,
+        instructions: Instructions,
         layers: bool = False,
     ) -> Features:
         """See :meth:`Backbone.forward`. Token 0 is the readout, token 1 the instruction."""
+        language = instructions.embedding
+        assert language is not None
         batch = language.shape[0]
         # MiniLM's embeddings have length 1; times sqrt(E) their entries have unit variance.
         language = language * math.sqrt(language.shape[-1])

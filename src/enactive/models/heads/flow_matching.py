@@ -24,6 +24,7 @@ from enactive.models.heads.head import (
     Generators,
     Head,
     HeadConfig,
+    HeadSpec,
     Loss,
     Samples,
     draw_normal,
@@ -33,6 +34,42 @@ from enactive.models.layers import DecoderLayer, sinusoidal
 
 LATEST = 0.999
 """Largest t that training draws; sampling with up to 1000 steps never evaluates a later one."""
+
+
+class VelocityNetwork(nn.Module):
+    """Noisy chunk, time and features to dx/dt."""
+
+    def __init__(self, config: FlowMatching.Config, spec: HeadSpec) -> None:
+        super().__init__()
+        width = spec.width
+        self.width = width
+        self.inputs = nn.Linear(spec.action_size, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(spec.horizon, width))
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.pooled = nn.Linear(width, width)
+        self.layers = nn.ModuleList(
+            DecoderLayer(width, config.attention_heads, config.mlp_ratio, conditioned=True)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, spec.action_size)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, time: Tensor, features: Features) -> Tensor:
+        """The predicted dx/dt.
+
+        Args:
+            x: noisy chunks ``float32 (B, H, A)``.
+            time: t ``float32 (B,)`` in [0, 1].
+            features: of the B windows.
+        """
+        embedded = sinusoidal(time, self.width, shortest=4e-3, longest=4.0)  # (B, D)
+        condition = self.time(embedded) + self.pooled(features.pooled)  # (B, D)
+        y = self.inputs(x) + self.positions  # (B, H, D)
+        for layer in self.layers:
+            y = layer(y, features.tokens, condition)
+        return self.out(self.norm(y)).float()
 
 
 class FlowMatching(Head):
@@ -54,50 +91,19 @@ class FlowMatching(Head):
         """Times and noises drawn per chunk in training: more give a steadier gradient, and cost
         passes of the head but none of the backbone."""
 
-        def build(self, *, width: int, action_size: int, horizon: int) -> FlowMatching:
+        def build(self, spec: HeadSpec) -> FlowMatching:
             """Make the head, see :meth:`HeadConfig.build`."""
-            return FlowMatching(self, width, action_size, horizon)
+            return FlowMatching(self, spec)
 
-    def __init__(
-        self, config: FlowMatching.Config, width: int, action_size: int, horizon: int
-    ) -> None:
-        super().__init__()
+    def __init__(self, config: FlowMatching.Config, spec: HeadSpec) -> None:
+        super().__init__(spec)
         if not 1 <= config.steps <= 1000:
             raise ValueError(f"head.steps must be from 1 to 1000, got {config.steps}")
         if config.draws < 1:
             raise ValueError(f"head.draws must be at least 1, got {config.draws}")
-        self.horizon = horizon
-        self.action_size = action_size
-        self.width = width
         self.steps = config.steps
         self.draws = config.draws
-        self.inputs = nn.Linear(action_size, width)
-        self.positions = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.pooled = nn.Linear(width, width)
-        self.layers = nn.ModuleList(
-            DecoderLayer(width, config.attention_heads, config.mlp_ratio, conditioned=True)
-            for _ in range(config.depth)
-        )
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, action_size)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def velocity(self, x: Tensor, time: Tensor, features: Features) -> Tensor:
-        """The predicted dx/dt.
-
-        Args:
-            x: noisy chunks ``float32 (B, H, A)``.
-            time: t ``float32 (B,)`` in [0, 1].
-            features: of the B windows.
-        """
-        embedded = sinusoidal(time, self.width, shortest=4e-3, longest=4.0)  # (B, D)
-        condition = self.time(embedded) + self.pooled(features.pooled)  # (B, D)
-        y = self.inputs(x) + self.positions  # (B, H, D)
-        for layer in self.layers:
-            y = layer(y, features.tokens, condition)
-        return self.out(self.norm(y)).float()
+        self.network = VelocityNetwork(config, spec)
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Squared error of the velocity, see :meth:`Head.loss`."""
@@ -109,7 +115,7 @@ class FlowMatching(Head):
         noise = draw_normal(chunk.shape, generator, chunk.device)  # (B·draws, H, A)
         time = draw_times(chunk.shape[0], generator).to(chunk.device)  # (B·draws,)
         t = time[:, None, None]
-        predicted = self.velocity((1 - t) * noise + t * chunk, time, features)
+        predicted = self.network((1 - t) * noise + t * chunk, time, features)
         error = masked_mean((predicted - (chunk - noise)).square(), mask)  # (B·draws,)
         per_sample = error.view(batch, self.draws).mean(1)  # (B,)
         total = per_sample.mean()
@@ -123,7 +129,7 @@ class FlowMatching(Head):
         repeated = features.repeat(samples) if samples > 1 else features
         for step in range(self.steps):
             time = torch.full((batch * samples,), step / self.steps, device=x.device)
-            x = x + self.velocity(x, time, repeated) / self.steps
+            x = x + self.network(x, time, repeated) / self.steps
         return Samples(chunk=x.view(shape), cost=Cost(head_passes=self.steps * samples))
 
 

@@ -14,8 +14,39 @@ from torch import Generator, Tensor, nn
 
 from enactive.actions.decision import Cost
 from enactive.models.backbones.backbone import Features
-from enactive.models.heads.head import Generators, Head, HeadConfig, Loss, Samples, masked_mean
+from enactive.models.heads.head import (
+    Generators,
+    Head,
+    HeadConfig,
+    HeadSpec,
+    Loss,
+    Samples,
+    masked_mean,
+)
 from enactive.models.layers import DecoderLayer
+
+
+class ParallelDecoder(nn.Module):
+    """Learned queries to a chunk, all steps at once."""
+
+    def __init__(self, config: L1.Config, spec: HeadSpec) -> None:
+        super().__init__()
+        width = spec.width
+        self.queries = nn.Parameter(0.02 * torch.randn(spec.horizon, width))
+        self.pooled = nn.Linear(width, width)
+        self.layers = nn.ModuleList(
+            DecoderLayer(width, config.attention_heads, config.mlp_ratio)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, spec.action_size)
+
+    def forward(self, features: Features) -> Tensor:
+        """The chunk, normalised: ``float32 (B, H, A)``."""
+        x = self.queries + self.pooled(features.pooled).unsqueeze(1)  # (B, H, D)
+        for layer in self.layers:
+            x = layer(x, features.tokens)
+        return self.out(self.norm(x)).float()
 
 
 class L1(Head):
@@ -32,37 +63,21 @@ class L1(Head):
         mlp_ratio: int = 4
         """Inner width of the MLPs over the features' width."""
 
-        def build(self, *, width: int, action_size: int, horizon: int) -> L1:
+        def build(self, spec: HeadSpec) -> L1:
             """Make the head, see :meth:`HeadConfig.build`."""
-            return L1(self, width, action_size, horizon)
+            return L1(self, spec)
 
-    def __init__(self, config: L1.Config, width: int, action_size: int, horizon: int) -> None:
-        super().__init__()
-        self.horizon = horizon
-        self.action_size = action_size
-        self.queries = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.pooled = nn.Linear(width, width)
-        self.layers = nn.ModuleList(
-            DecoderLayer(width, config.attention_heads, config.mlp_ratio)
-            for _ in range(config.depth)
-        )
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, action_size)
-
-    def predict(self, features: Features) -> Tensor:
-        """The chunk, normalised: ``float32 (B, H, A)``."""
-        x = self.queries + self.pooled(features.pooled).unsqueeze(1)  # (B, H, D)
-        for layer in self.layers:
-            x = layer(x, features.tokens)
-        return self.out(self.norm(x)).float()
+    def __init__(self, config: L1.Config, spec: HeadSpec) -> None:
+        super().__init__(spec)
+        self.network = ParallelDecoder(config, spec)
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Mean absolute error, see :meth:`Head.loss`; ``generator`` is not used."""
-        per_sample = masked_mean((self.predict(features) - chunk).abs(), mask)  # (B,)
+        per_sample = masked_mean((self.network(features) - chunk).abs(), mask)  # (B,)
         total = per_sample.mean()
         return Loss(total=total, per_sample=per_sample, parts={"l1": total.detach()})
 
     def sample(self, features: Features, generator: Generators, samples: int = 1) -> Samples:
         """The prediction, ``samples`` times; one pass of the head."""
-        chunk = self.predict(features).unsqueeze(1).expand(-1, samples, -1, -1)  # (B, S, H, A)
+        chunk = self.network(features).unsqueeze(1).expand(-1, samples, -1, -1)  # (B, S, H, A)
         return Samples(chunk=chunk, cost=Cost(head_passes=1))
