@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -55,6 +56,9 @@ class Tokenizer(nn.Module, abc.ABC):
     """The neural decoder; one call of its ``forward`` on B rows is one pass of these rows."""
     steps: Tensor | None
     """``int64 (L,)``: the chunk's step that each id belongs to; None where ids span steps."""
+    legal: Tensor | None
+    """``bool (L, V)``: which ids may stand at each place; None where any may. Heads never sample
+    others."""
 
     def __init__(self, *, action_size: int, horizon: int) -> None:
         super().__init__()
@@ -62,6 +66,7 @@ class Tokenizer(nn.Module, abc.ABC):
         self.horizon = horizon
         self.decoder = None
         self.register_buffer("steps", None, persistent=False)
+        self.register_buffer("legal", None, persistent=False)
         self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
 
     @property
@@ -159,6 +164,8 @@ class TokenizerConfig(Part, abc.ABC, kind="tokenizers"):
 
     __slots__ = ()
 
+    variable_length: ClassVar[bool] = False
+    """Whether rows may end before L ids (then :attr:`Tokenizer.end` is not None)."""
     chunks: int
     """Training chunks that it is fitted on, at most; drawn evenly from the training set."""
 
