@@ -117,9 +117,9 @@ def test_masked_mean_of_a_batch_is_the_mean_of_its_parts() -> None:
 def test_l1_learns_the_median_and_flow_matching_the_distribution() -> None:
     """Two modes at -1 (one third) and +1: L1 goes to the larger, flow matching to both."""
     torch.manual_seed(0)
-    sizes = {"width": 32, "action_size": 1, "horizon": 1}
-    l1 = L1.Config(depth=1).build(**sizes)
-    flow = FlowMatching.Config(depth=1, steps=20).build(**sizes)
+    spec = HeadSpec(width=32, action_size=1, horizon=1)
+    l1 = L1.Config(depth=1).build(spec)
+    flow = FlowMatching.Config(depth=1, steps=20).build(spec)
     seen = Features(tokens=torch.zeros(256, 1, 32), pooled=torch.zeros(256, 32))
     target = torch.where(torch.arange(256) % 3 == 0, -1.0, 1.0).view(256, 1, 1)
     mask = torch.ones(256, 1, dtype=torch.bool)
