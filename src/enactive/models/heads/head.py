@@ -78,6 +78,8 @@ class Head(nn.Module, abc.ABC):
     checkpoint of another version is refused."""
     needs_layers: ClassVar[bool] = False
     """Whether it reads :attr:`Features.layers`."""
+    traces: ClassVar[tuple[str, ...]] = ()
+    """Entries that :attr:`Samples.trace` always has; selections that need others are refused."""
     network: nn.Module
     """One call of its ``forward`` on B rows is one head pass of these rows."""
     tokenizer: Tokenizer | None
