@@ -40,6 +40,7 @@ class Attempt:
     stop_step: int | None = None
     """Steps after which it is over because something it waited for has happened."""
     reward: float = 0.0
+    best_reward: float | None = None
     events: dict[str, int] = field(default_factory=dict[str, int])
     decisions: int = 0
     cost: Cost = field(default_factory=Cost)
@@ -65,7 +66,9 @@ class Attempt:
         for event in step.events:
             self.events.setdefault(event, self.steps)
         self.steps += 1
-        self.reward += float(np.float32(step.reward))  # the precision the journal keeps
+        reward = float(np.float32(step.reward))  # the precision the journal keeps
+        self.reward += reward
+        self.best_reward = reward if self.best_reward is None else max(self.best_reward, reward)
         if step.success and self.success_step is None:
             self.success_step = self.steps
         if self.stop_step is None and self._stops(step):
@@ -101,6 +104,7 @@ class Attempt:
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             reward=self.reward,
+            best_reward=self.best_reward or 0.0,
             events=self.events,
             decisions=self.decisions,
             cost=self.cost,
@@ -165,6 +169,7 @@ def result_of(
         terminated=outcome.terminated,
         truncated=outcome.truncated,
         reward=float(sum(rewards)),
+        best_reward=float(max(rewards, default=0.0)),
         events=dict(outcome.events),
         decisions=len(made),
         cost=sum((deliberation.cost for deliberation in made), Cost()),

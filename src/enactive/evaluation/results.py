@@ -45,6 +45,8 @@ class EpisodeResult:
     """A limit ended it."""
     reward: float = 0.0
     """Sum of rewards."""
+    best_reward: float = 0.0
+    """Largest reward of a step, e.g. PushT's best coverage of the mark."""
     events: Mapping[str, int] = field(default_factory=dict[str, int])
     """Event name to the step at which it first happened."""
     decisions: int = 0

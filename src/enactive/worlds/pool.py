@@ -43,7 +43,9 @@ class WorldPool:
 
     Args:
         config: the worlds' configuration.
-        workers: number of processes; 0 runs one world in this process, with the same interface.
+        workers: number of processes; 0 runs in this process, with the same interface.
+        local: worlds of this process where ``workers`` is 0. Several save time where deciding is
+            batched; each costs the memory of a world.
         threads: threads that each worker's software rasteriser and numeric libraries may use.
         start_timeout: seconds that a world may take to be built.
 
@@ -56,11 +58,14 @@ class WorldPool:
         config: WorldConfig,
         workers: int,
         *,
+        local: int = 1,
         threads: int = 1,
         start_timeout: float = 120.0,
     ) -> None:
         if workers < 0:
             raise ValueError(f"workers must be 0 or more, got {workers}")
+        if local < 1:
+            raise ValueError(f"local must be at least 1, got {local}")
         if threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
         self.config = config
@@ -69,7 +74,7 @@ class WorldPool:
         self._lanes: list[_Local | _Remote] = []
         try:
             if workers == 0:
-                self._lanes.append(_Local(config))
+                self._lanes.extend(_Local(config) for _ in range(local))
             for worker in range(workers):
                 self._lanes.append(_Remote(worker, config, threads, start_timeout))
             # All of them are heard out, so that a pool closed early leaves no memory behind.
@@ -81,7 +86,7 @@ class WorldPool:
 
     @property
     def lanes(self) -> int:
-        """How many episodes can run at a time: the workers, or 1 in this process."""
+        """How many episodes can run at a time: the workers, or the worlds of this process."""
         return len(self._lanes)
 
     @property
