@@ -116,6 +116,32 @@ def clustered_wilson(
     )
 
 
+def student_t(
+    values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95, floor: float = 0.0
+) -> Interval:
+    """The interval of a mean of independent values, e.g. one per training seed.
+
+    Source: Student (1908).
+
+    Args:
+        values: N of them, N >= 2.
+        floor: the standard deviation is taken as no less than this. Values of limited resolution
+            can agree by chance, and would make an interval of no width.
+
+    Raises:
+        ValueError: fewer than two values: nothing is known of how they vary.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
+        raise ValueError(f"an interval over seeds needs at least two values, got {len(array)}")
+    mean = float(array.mean())
+    deviation = max(float(array.std(ddof=1)), floor)
+    half = _student_quantile(confidence, len(array) - 1) * deviation / math.sqrt(len(array))
+    return Interval(
+        estimate=mean, low=mean - half, high=mean + half, confidence=confidence, method="student_t"
+    )
+
+
 def cluster_robust(
     values: Sequence[float] | NDArray[np.float64],
     clusters: Sequence[Hashable],
