@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries ``(B, Q, D)`` over keys ``(B, K, D)``, no mask."""
+    """Multi-head attention of queries ``(B, Q, D)`` over keys ``(B, K, D)``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -23,11 +23,26 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """``(B, Q, D)``."""
+        return self.attend(queries, *self.project(keys))
+
+    def project(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values ``(B, h, K, d)`` of ``keys (B, K, D)``, for :meth:`attend`."""
+        kv = self.key_value(keys).view(keys.shape[0], keys.shape[1], 2, self.heads, -1)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, K, d) each
+        return k, v
+
+    def attend(self, queries: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
+        """``(B, Q, D)``: queries over projected keys and values.
+
+        Args:
+            queries: ``(B, Q, D)``.
+            k: keys ``(B, h, K, d)``.
+            v: values ``(B, h, K, d)``.
+            causal: query i sees keys 0 to i only.
+        """
         batch, length, width = queries.shape
         q = self.query(queries).view(batch, length, self.heads, -1).transpose(1, 2)  # (B, h, Q, d)
-        kv = self.key_value(keys).view(batch, keys.shape[1], 2, self.heads, -1)
-        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, K, d) each
-        mixed = F.scaled_dot_product_attention(q, k, v)  # (B, h, Q, d)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)  # (B, h, Q, d)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
