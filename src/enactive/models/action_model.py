@@ -33,6 +33,7 @@ from enactive.models.heads.flow_matching import FlowMatching
 from enactive.models.heads.head import Generators, HeadConfig, HeadSpec, Loss, Samples
 from enactive.models.language import LanguageEncoder
 from enactive.models.normalization import Normalizer
+from enactive.models.tokenizers.report import TokenizerReport, report
 from enactive.models.tokenizers.tokenizer import Progress, Tokenizer, TokenizerConfig
 from enactive.observations import ObservationSpec
 from enactive.seeding import child_seed
@@ -176,6 +177,16 @@ class ActionModel(nn.Module):
         if self.tokenizer is not None and not self.tokenizer.fitted:
             normalised = self.normalizer.normalize("action", chunks.to(self.device))
             self.tokenizer.fit(normalised, generator, progress)
+
+    def report_tokenizer(self, chunks: Tensor) -> TokenizerReport:
+        """What the tokenizer does to ``chunks (N, H, A)``, which are in the action space's units.
+
+        Raises:
+            ValueError: the model has no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ValueError("this model has no tokenizer")
+        return report(self.tokenizer, self.normalizer.normalize("action", chunks.to(self.device)))
 
     def features(
         self, batch: Batch, layers: bool = False, noise: Generator | None = None

@@ -13,20 +13,22 @@ from enactive.training.config import Training
 from enactive.training.data import Data, window_spec
 
 
-def training_chunks(config: Training, data: Data, count: int) -> Tensor:
-    """Up to ``count`` different chunks of the training episodes, evenly drawn.
+def draw_chunks(config: Training, data: Data, count: int, *, held_out: bool = False) -> Tensor:
+    """Up to ``count`` different chunks of the run's episodes, evenly drawn.
 
     Args:
         config: the run; its seed decides which chunks.
-        data: its data; held-out episodes are left alone.
+        data: its data.
         count: N at most.
+        held_out: of the held-out episodes instead of the training episodes.
 
     Returns:
         ``float32 (N, H, A)`` in the action space's units; past an episode's end the last action is
         held.
     """
     spec = window_spec(config, data)
-    tables = [WindowTable(part, spec) for part in data.training.values()]
+    parts = data.validation if held_out else data.training
+    tables = [WindowTable(part, spec) for part in parts.values()]
     sizes = np.array([table.size for table in tables])
     total = int(sizes.sum())
     generator = numpy_generator(config.seed, "tokenizer chunks")

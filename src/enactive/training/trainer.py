@@ -8,6 +8,7 @@ ends with the same bits as one that was not, on one machine with one number of t
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,7 @@ from enactive.models.heads.head import Loss
 from enactive.seeding import torch_generator
 from enactive.training import checkpoints
 from enactive.training.checks import frozen, micro_batches, refuse, same_run
-from enactive.training.chunks import training_chunks
+from enactive.training.chunks import draw_chunks
 from enactive.training.config import Stage, Training
 from enactive.training.data import Data, open_data, training_loader, validation_loader
 from enactive.training.ema import EMA
@@ -156,10 +157,17 @@ class _Run:
         tokenizer = self.config.model.tokenizer
         if tokenizer is None:
             return
-        chunks = training_chunks(self.config, self.data, tokenizer.chunks)
+        chunks = draw_chunks(self.config, self.data, tokenizer.chunks)
         generator = torch_generator(self.config.seed, "tokenizer")
         with bar("tokenizer", active=self.parallel.main) as progress:
             self.model.fit_tokenizer(chunks, generator, progress)
+        if self.parallel.main:
+            found = {"training": self.model.report_tokenizer(chunks).to_dict()}
+            if self.data.validation:
+                unseen = draw_chunks(self.config, self.data, tokenizer.chunks, held_out=True)
+                found["held_out"] = self.model.report_tokenizer(unseen).to_dict()
+            path = self.run_path / "tokenizer.json"
+            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     # -- the loop --------------------------------------------------------------------------
 
