@@ -16,8 +16,8 @@ order in which they were learned, ids without a meaning where fewer pairs were f
 
 What the published implementation does otherwise: it writes each integer as a character in UTF-8 and
 merges bytes, within the pieces that a regular expression for English text cuts; here the integers
-are merged themselves, across the whole row. It knows no padding, and a malformed sequence decodes to
-zeros; see :meth:`DctBpe.decode` for what it decodes to here.
+are merged themselves, across the whole row. It knows no padding, and decodes a malformed sequence
+to zeros; see :meth:`DctBpe.decode` for what it decodes to here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ from torch import Generator, Tensor
 
 from enactive.models.tokenizers.tokenizer import Decoded, Progress, Tokenizer, TokenizerConfig
 
-# Integer k of the alphabet is the character at _FIRST + k while the pairs are learned and looked up.
-# From here on up to the surrogates no code point is a space, a control or a combining character.
+# Integer k of the alphabet is the character at _FIRST + k where pairs are learned and looked up.
+# From there up to the surrogates no code point is a space, a control or a combining character.
 _FIRST, _LAST = 0x4E00, 0xD7FF
 
 
@@ -45,6 +45,7 @@ class DctBpe(Tokenizer):
     class Config(TokenizerConfig):
         """Precision and vocabulary."""
 
+        variable_length: ClassVar[bool] = True
         scale: float = 10.0
         """What coefficients are multiplied by before rounding: larger is more precise and longer.
         10 is the paper's, for chunks within about [-1, 1]."""
@@ -87,7 +88,7 @@ class DctBpe(Tokenizer):
         self.register_load_state_dict_post_hook(_forget_code)
 
     def coefficients(self, chunk: Tensor) -> Tensor:
-        """The rounded coefficients, ``int64 (B, H * A)``, low frequencies first, cut to the alphabet.
+        """The rounded coefficients, cut to the alphabet: ``int64 (B, H * A)``, low ones first.
 
         Args:
             chunk: normalised ``float32 (B, H, A)``.
@@ -108,7 +109,7 @@ class DctBpe(Tokenizer):
         if count > min(self.vocabulary - 1, _LAST - _FIRST):
             raise ValueError(
                 f"tokenizer.vocabulary is {self.vocabulary} and the training chunks have "
-                f"coefficients from {smallest} to {largest}: {count} ids before any pair is merged. "
+                f"coefficients from {smallest} to {largest}: {count} ids before any is merged. "
                 "Give a larger tokenizer.vocabulary or a smaller tokenizer.scale, or normalise "
                 "actions so that outliers are cut (normalization.action: quantiles)"
             )

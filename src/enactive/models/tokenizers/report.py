@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from enactive.models.tokenizers.codebook import perplexity
 from enactive.models.tokenizers.tokenizer import Tokenizer
 
 
@@ -80,11 +81,10 @@ def report(
         counts += torch.bincount(ids.flatten().cpu(), minlength=tokenizer.vocabulary).double()
     if tokenizer.end is not None:
         counts[tokenizer.end] = 0.0
-    total = counts.sum()
-    share = counts[counts > 0] / total
+    total = float(counts.sum())
     return TokenizerReport(
         chunks=len(chunks),
-        ids=float(total) / len(chunks),
+        ids=total / len(chunks),
         bits=bits / len(chunks),
         valid=valid / len(chunks),
         mse=squared / chunks.numel(),
@@ -92,7 +92,7 @@ def report(
         worst=worst,
         used=int((counts > 0).sum()),
         vocabulary=tokenizer.vocabulary,
-        perplexity=float((-(share * share.log()).sum()).exp()),
+        perplexity=float(perplexity(counts)),
         passes=passes,
     )
 
