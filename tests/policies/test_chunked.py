@@ -14,6 +14,9 @@ from reach_world import ReachWorld
 from enactive.models.action_model import ActionModel
 from enactive.observations import Observation, Task
 from enactive.policies.chunked import ChunkedPolicy, weights_hash
+from enactive.policies.selection.best import Best
+from enactive.policies.selection.random import Random
+from enactive.policies.selection.temporal_ensemble import TemporalEnsemble
 
 LEFT = Task(name="left", instruction="go to the left")
 RIGHT = Task(name="right", instruction="go to the right")
@@ -54,7 +57,7 @@ def test_executes_k_of_h(model: ActionModel) -> None:
 
 
 def test_chain_tells_the_instruction_and_the_candidates(model: ActionModel) -> None:
-    policy = ChunkedPolicy.Config(execute=2, samples=3, selection="random").build(model)
+    policy = ChunkedPolicy.Config(execute=2, samples=3, selection=Random.Config()).build(model)
     decisions, _ = episode(policy, RIGHT, 1, 12)
     chosen = set()
     for decision in decisions[::2]:
@@ -77,7 +80,7 @@ def test_best_follows_the_scores(model: ActionModel) -> None:
         def score(self, observation: Observation, candidates):
             return candidates[:, :, 0].sum(axis=1)
 
-    policy = ChunkedPolicy.Config(execute=3, samples=4, selection="best").build(model, LargestX())
+    policy = ChunkedPolicy.Config(execute=3, samples=4, selection=Best.Config()).build(model, LargestX())
     decisions, _ = episode(policy, LEFT, 2, 3)
     candidates = decisions[0].chain.of_kind("raw")
     assert decisions[0].chain.final.score == max(candidate.score for candidate in candidates)
@@ -85,9 +88,8 @@ def test_best_follows_the_scores(model: ActionModel) -> None:
 
 
 def test_temporal_ensemble_is_the_weighted_mean(model: ActionModel) -> None:
-    policy = ChunkedPolicy.Config(
-        execute=2, selection="temporal_ensemble", ensemble_decay=0.5
-    ).build(model)
+    selection = TemporalEnsemble.Config(decay=0.5)
+    policy = ChunkedPolicy.Config(execute=2, selection=selection).build(model)
     decisions, _ = episode(policy, LEFT, 4, 5)
     chunks = [decisions[start].chain.final.array for start in (0, 2, 4)]
     predictions = np.stack([chunks[0][4], chunks[1][2], chunks[2][0]])
@@ -168,7 +170,7 @@ def test_the_instruction_matters(model: ActionModel) -> None:
     [
         (ChunkedPolicy.Config(execute=7), r"\[1, 6\]"),
         (ChunkedPolicy.Config(execute=2, samples=2), "would ignore 1"),
-        (ChunkedPolicy.Config(execute=2, selection="best"), "needs a scorer"),
+        (ChunkedPolicy.Config(execute=2, selection=Best.Config()), "needs a scorer"),
         (ChunkedPolicy.Config(execute=2, batch_size=0), "batch_size"),
     ],
 )

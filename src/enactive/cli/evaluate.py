@@ -15,7 +15,7 @@ from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import BUILT_IN, find_policy
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
 
-PARTS = {"world": ("worlds", "metaworld")}
+PARTS = {"world": ("worlds", "metaworld"), "selection": ("selections", "single")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,7 @@ class Arguments:
       enactive evaluate runs/policy --out runs/evaluation
       enactive evaluate runs/policy --tasks faucet-open --episodes 50 --out runs/faucet
       enactive evaluate expert --tasks drawer-open reach --out runs/expert
+      enactive evaluate runs/policy --execute 1 --selection adaptive_ensemble --out runs/averaged
       enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
@@ -54,8 +55,8 @@ class Arguments:
     """Events that end a swapped episode, e.g. faucet_opened faucet_closed."""
     execute: int = 8
     """Actions of a chunk that are executed before the policy looks again."""
-    selection: Literal["single", "temporal_ensemble"] = "single"
-    """How a chunk policy chooses what to execute."""
+    samples: int = 1
+    """Candidates that a chunk policy draws at each prediction."""
     weights: Literal["auto", "ema", "model"] = "auto"
     """Averaged or last weights of a checkpoint; auto takes the average where there is one."""
     device: str = "cpu"
@@ -74,6 +75,8 @@ class Arguments:
     """With --power: the two policies do not share seeds."""
     world: Any = None
     """The world, when it is named with --world."""
+    selection: Any = None
+    """How a chunk policy chooses what to execute, named with --selection."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -85,7 +88,10 @@ def read(argv: Sequence[str]) -> Arguments:
         Arguments,
         rest,
         "evaluate",
-        defaults={"world": choices["world"].config if shown else None},
+        defaults={
+            "world": choices["world"].config if shown else None,
+            "selection": choices["selection"].config,
+        },
         description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
     )
 

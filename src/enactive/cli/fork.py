@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import parse
+from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
 from enactive.cli.loading import JOURNAL, check_recorded, recording_path
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import find_policy
 from enactive.evaluation.plan import Rules
+
+PARTS = {"selection": ("selections", "single")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,19 +48,28 @@ class Arguments:
     """Forks that differ in the policy's random numbers."""
     execute: int = 8
     """Actions of a chunk that are executed before the policy looks again."""
-    selection: Literal["single", "temporal_ensemble"] = "single"
-    """How a chunk policy chooses what to execute."""
+    samples: int = 1
+    """Candidates that a chunk policy draws at each prediction."""
     weights: Literal["auto", "ema", "model"] = "auto"
     """Averaged or last weights of a checkpoint; auto takes the average where there is one."""
     device: str = "cpu"
     """Where the model runs."""
     rules: Rules = Rules()
     """When an episode ends and what counts as success."""
+    selection: Any = None
+    """How a chunk policy chooses what to execute, named with --selection."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    return parse(Arguments, argv, "fork")
+    choices, rest = choose_parts(argv, PARTS)
+    return parse(
+        Arguments,
+        rest,
+        "fork",
+        defaults={"selection": choices["selection"].config},
+        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
+    )
 
 
 def run(arguments: Arguments) -> int:

@@ -37,7 +37,8 @@ def find_policy(arguments: Any) -> Found:
     """The policy that ``arguments.policy`` names.
 
     Args:
-        arguments: with ``policy``, ``execute``, ``selection``, ``weights`` and ``device``.
+        arguments: with ``policy``, ``execute``, ``samples``, ``selection``, ``weights`` and
+            ``device``.
 
     Raises:
         UserError: it is neither a checkpoint nor one of :data:`BUILT_IN`.
@@ -79,6 +80,7 @@ def _trained(path: Path, arguments: Any) -> Found:
     from enactive.evaluation.sources import training_record
     from enactive.models.action_model import ActionModel
     from enactive.policies.chunked import ChunkedPolicy
+    from enactive.policies.selection.single import Single
     from enactive.training.checkpoints import resolve
 
     with wiring():
@@ -88,7 +90,9 @@ def _trained(path: Path, arguments: Any) -> Found:
             weights = "ema" if (checkpoint / "ema.safetensors").is_file() else "model"
         model = ActionModel.load(checkpoint, weights).to(arguments.device)
         config = ChunkedPolicy.Config(
-            execute=min(arguments.execute, model.config.horizon), selection=arguments.selection
+            execute=min(arguments.execute, model.config.horizon),
+            samples=arguments.samples,
+            selection=arguments.selection or Single.Config(),
         )
         policy = ChunkedPolicy(config, model, label=path.name)
         datasets = training_datasets(checkpoint)

@@ -1,7 +1,8 @@
 """Acting with a model that predicts chunks: execute k of H actions, then look and predict again.
 
-Source: Zhao et al. (2023), ACT, section IV.A, for chunking and temporal ensembling; Chi et al.
-(2023), Diffusion Policy, section III.C, for the receding horizon.
+Source: Zhao et al. (2023), ACT, section IV.A, for chunking; Chi et al. (2023), Diffusion Policy,
+section III.C, for the receding horizon. Which of the predicted actions is executed is a part of its
+own, :mod:`enactive.policies.selection`.
 """
 
 from __future__ import annotations
@@ -9,32 +10,42 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from enactive.actions.chain import Chain
 from enactive.actions.decision import Cost, Decision
 from enactive.actions.spaces import VectorSpace
 from enactive.actions.tokens import ActionToken
+from enactive.configuration import to_dict
 from enactive.models.action_model import ActionModel
 from enactive.models.batch import from_observations
 from enactive.observations import Observation, ObservationSpec, Task
+from enactive.policies.selection.selection import (
+    Choice,
+    Floats,
+    Plan,
+    Scorer,
+    Selection,
+    SelectionConfig,
+)
+from enactive.policies.selection.single import Single
 from enactive.seeding import numpy_generator, torch_generator
 
-Selection = Literal["single", "random", "best", "temporal_ensemble"]
-Chunk = NDArray[np.float32]
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What one forward pass made of one row."""
 
-class Scorer(Protocol):
-    """A verifier as selection sees it."""
-
-    def score(self, observation: Observation, candidates: Chunk) -> Sequence[float]:
-        """One score per candidate of ``candidates (S, H, A)``; larger is better."""
-        ...
+    candidates: Floats
+    """``float32 (S, H, A)`` in the action space's units."""
+    normalised: Floats
+    """``float32 (S, H, A)``, as the head gave them."""
+    trace: Mapping[str, Any]
+    """Name to an array ``(S, ...)``: what selection wants to know of how they came about."""
+    cost: Cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +57,8 @@ class ChunkMemory:
     """Steps decided so far."""
     planned: int = 0
     """Chunks predicted so far; it names the next one's random stream."""
-    chunks: tuple[tuple[int, Chunk], ...] = ()
-    """``(first step, chunk (H, A))`` of those still in use, oldest first."""
+    plans: tuple[Plan, ...] = ()
+    """The chunks still in use, oldest first."""
     instruction: str = ""
     """What the latest chunk was told; another instruction makes the policy plan anew."""
     window: tuple[Observation, ...] = ()
@@ -70,12 +81,9 @@ class ChunkedPolicy:
         """k: actions of a chunk that are executed before the next prediction, in [1, H]."""
         samples: int = 1
         """S: candidates drawn at each prediction."""
-        selection: Selection = "single"
-        """Which candidate is executed. ``single``: the first. ``random``: a random one, the control
-        of ``best``. ``best``: the one that the scorer likes most. ``temporal_ensemble``: no
-        candidate but the weighted mean, at every step, of all chunks that predicted it."""
-        ensemble_decay: float = 0.01
-        """m: temporal ensembling weighs the i-th oldest prediction by exp(-m i)."""
+        selection: SelectionConfig = field(default_factory=Single.Config)
+        """Which candidate counts, and how chunks that overlap are averaged; by default the first
+        and none."""
         batch_size: int = 1
         """Windows per forward pass; the last pass of a call is padded up to it."""
 
@@ -92,6 +100,7 @@ class ChunkedPolicy:
     scorer: Scorer | None = None
     label: str = "chunked"
     """What reports call the policy."""
+    selection: Selection = field(init=False)
 
     def __post_init__(self) -> None:
         config, horizon = self.config, self.model.config.horizon
@@ -102,13 +111,18 @@ class ChunkedPolicy:
                 f"samples and batch_size must be positive, got {config.samples} and "
                 f"{config.batch_size}"
             )
-        if (config.selection == "best") != (self.scorer is not None):
-            raise ValueError("selection 'best' needs a scorer, and only it uses one")
-        if config.selection in ("single", "temporal_ensemble") and config.samples > 1:
-            raise ValueError(
-                f"selection {config.selection!r} would ignore {config.samples - 1} of the "
-                f"{config.samples} samples. Fix: samples=1, or selection 'random' or 'best'"
-            )
+        object.__setattr__(self, "selection", config.selection.build())
+        head = self.model.head
+        reason = self.selection.refuses(
+            execute=config.execute,
+            horizon=horizon,
+            samples=config.samples,
+            scorer=self.scorer,
+            head=self.model.config.head.part_name(),
+            traces=head.traces,
+        )
+        if reason is not None:
+            raise ValueError(f"selection {config.selection.part_name()!r}: {reason}")
         self.model.eval()
 
     @property
@@ -124,11 +138,9 @@ class ChunkedPolicy:
         return self.model.interface.produces
 
     def describe(self) -> Mapping[str, Any]:
-        from enactive.configuration import to_dict
-
         return {
             "policy": "chunked",
-            **asdict(self.config),
+            **to_dict(self.config),
             "model": to_dict(self.model.config),
             "weights": weights_hash(self.model),
         }
@@ -141,7 +153,7 @@ class ChunkedPolicy:
     ) -> list[Decision]:
         pairs = list(zip(observations, memories, strict=True))
         due = [row for row, (seen, memory) in enumerate(pairs) if self._must_plan(seen, memory)]
-        planned: dict[int, tuple[Chunk, Cost]] = {}
+        planned: dict[int, Prediction] = {}
         for start in range(0, len(due), self.config.batch_size):
             rows = due[start : start + self.config.batch_size]
             planned |= self._sample(rows, [pairs[row] for row in rows])
@@ -151,14 +163,14 @@ class ChunkedPolicy:
         ]
 
     def _must_plan(self, observation: Observation, memory: ChunkMemory) -> bool:
-        if not memory.chunks or observation.instruction != memory.instruction:
+        if not memory.plans or observation.instruction != memory.instruction:
             return True
-        return memory.step - memory.chunks[-1][0] >= self.config.execute
+        return memory.step - memory.plans[-1].start >= self.config.execute
 
     def _sample(
         self, rows: Sequence[int], pairs: Sequence[tuple[Observation, ChunkMemory]]
-    ) -> dict[int, tuple[Chunk, Cost]]:
-        """Candidates ``(S, H, A)`` and cost of each row, in one forward pass."""
+    ) -> dict[int, Prediction]:
+        """The candidates of each row, in one forward pass."""
         started = time.perf_counter()
         size, consumes = self.config.batch_size, self.consumes
         batch = from_observations(
@@ -169,10 +181,20 @@ class ChunkedPolicy:
         generators = [torch_generator(memory.seed, "chunk", memory.planned) for _, memory in pairs]
         generators += [torch_generator(0, "padding") for _ in range(size - len(pairs))]
         drawn = self.model.sample(batch, generators, self.config.samples)
-        chunks = drawn.chunk.to(device="cpu", dtype=torch.float32).numpy()  # (B, S, H, A)
+        chunks = drawn.chunk.float().cpu()  # (B, S, H, A)
+        normalised = self.model.normalizer.normalize("action", drawn.chunk).float().cpu()
+        wanted = (*self.selection.needs_trace, *self.selection.uses_trace)
+        trace = {name: drawn.trace[name].cpu() for name in wanted if name in drawn.trace}
         spent = (time.perf_counter() - started) * 1000 / len(pairs)
-        cost = replace(drawn.cost, milliseconds=spent)
-        return {row: (chunks[place].copy(), cost) for place, row in enumerate(rows)}
+        return {
+            row: Prediction(
+                candidates=chunks[place].numpy().copy(),
+                normalised=normalised[place].numpy().copy(),
+                trace={name: entry[place].numpy().copy() for name, entry in trace.items()},
+                cost=replace(drawn.cost, milliseconds=spent),
+            )
+            for place, row in enumerate(rows)
+        }
 
     def _window(self, observation: Observation, memory: ChunkMemory) -> list[Observation]:
         """T observations, oldest first; before an episode's start its first one is repeated."""
@@ -181,59 +203,36 @@ class ChunkedPolicy:
         return [seen[0]] * missing + seen
 
     def _decide(
-        self, observation: Observation, memory: ChunkMemory, planned: tuple[Chunk, Cost] | None
+        self, observation: Observation, memory: ChunkMemory, predicted: Prediction | None
     ) -> Decision:
-        chunks, chain, cost = memory.chunks, None, Cost()
-        if planned is not None:
-            candidates, cost = planned
-            chosen, scores = self._select(observation, memory, candidates)
+        plans, chain, cost = memory.plans, None, Cost()
+        if predicted is not None:
+            cost = predicted.cost
+            generator = numpy_generator(memory.seed, "selection", memory.planned)
+            choice = self.selection.choose(
+                observation, predicted.candidates, generator, self.scorer
+            )
             if observation.instruction != memory.instruction:
-                chunks = ()  # chunks made for another instruction are not averaged in
-            chunks = (*chunks, (memory.step, candidates[chosen]))
-            chain = self._chain(observation.instruction, candidates, chosen, scores)
-        horizon = self.model.config.horizon
-        kept = tuple(entry for entry in chunks if memory.step - entry[0] < horizon)
-        if self.config.selection != "temporal_ensemble":
-            kept = kept[-1:]
-        predictions = np.stack([chunk[memory.step - start] for start, chunk in kept])  # (N, A)
-        action = self.produces.clip(self._average(predictions))
+                plans = ()  # chunks made for another instruction are not averaged in
+            plans = (*plans, _plan(memory.step, predicted, choice.index))
+            chain = self._chain(observation.instruction, predicted.candidates, choice)
+        horizon, window = self.model.config.horizon, self.selection.window
+        plans = tuple(plan for plan in plans if memory.step - plan.start < horizon)
+        if window is not None:
+            plans = plans[-window:]
         history = self.model.config.observation_steps - 1
         following = ChunkMemory(
             seed=memory.seed,
             step=memory.step + 1,
-            planned=memory.planned + (planned is not None),
-            chunks=kept,
+            planned=memory.planned + (predicted is not None),
+            plans=plans,
             instruction=observation.instruction,
             window=(*memory.window, observation)[-history:] if history else (),
         )
+        action = self.produces.clip(self.selection.action(plans, memory.step))
         return Decision(action=action, chain=chain, cost=cost, memory=following)
 
-    def _average(self, predictions: Chunk) -> Chunk:
-        """ACT's weighted mean of ``predictions (N, A)``, oldest first."""
-        if len(predictions) == 1:
-            return predictions[0]
-        weights = np.exp(-self.config.ensemble_decay * np.arange(len(predictions)))  # (N,)
-        mean = (predictions * weights[:, None]).sum(axis=0) / weights.sum()  # (A,)
-        return mean.astype(np.float32)
-
-    def _select(
-        self, observation: Observation, memory: ChunkMemory, candidates: Chunk
-    ) -> tuple[int, Sequence[float] | None]:
-        if self.scorer is not None:
-            scores = [float(score) for score in self.scorer.score(observation, candidates)]
-            return int(np.argmax(scores)), scores
-        if self.config.selection == "random":
-            generator = numpy_generator(memory.seed, "selection", memory.planned)
-            return int(generator.integers(len(candidates))), None
-        return 0, None
-
-    def _chain(
-        self,
-        instruction: str,
-        candidates: Chunk,
-        chosen: int,
-        scores: Sequence[float] | None,
-    ) -> Chain:
+    def _chain(self, instruction: str, candidates: Floats, choice: Choice) -> Chain:
         """The instruction, every candidate with its score, and which of them is executed."""
         told = ActionToken(
             id="instruction", kind="language", content=instruction, source="observation"
@@ -246,12 +245,21 @@ class ChunkedPolicy:
                 content=candidate,
                 parents=("instruction",),
                 source=head,
-                score=None if scores is None else scores[number],
-                chosen=number == chosen,
+                score=None if choice.scores is None else choice.scores[number],
+                chosen=number == choice.index,
             )
             for number, candidate in enumerate(candidates)
         ]
         return Chain((told, *tokens))
+
+
+def _plan(step: int, predicted: Prediction, index: int) -> Plan:
+    return Plan(
+        start=step,
+        chunk=predicted.candidates[index],
+        normalised=predicted.normalised[index],
+        trace={name: entry[index] for name, entry in predicted.trace.items()},
+    )
 
 
 def weights_hash(model: torch.nn.Module) -> str:

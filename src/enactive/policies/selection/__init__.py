@@ -1,0 +1,1 @@
+"""Selection: which of the predicted actions is executed. One part per file, all off by default."""
