@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import enactive
 from enactive.episodes.provenance import provenance
@@ -64,7 +65,8 @@ def _measure(request: Request) -> Measurement:
         raise ClaimError(f"the claim has no arm {request.arm!r} any more: {', '.join(claim.arms)}")
     files = request.directory / "files"
     files.mkdir(parents=True, exist_ok=True)
-    found: object = claim.measure(request.arm, request.seed, files, request.shared)
+    measure: Any = claim.measure
+    found: Any = measure(request.arm, request.seed, files, request.shared)
     if not isinstance(found, Measurement):
         raise ClaimError(f"measure returned {type(found).__name__}; it must return a Measurement")
     return found

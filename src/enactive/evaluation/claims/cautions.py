@@ -1,4 +1,4 @@
-"""What a reader of a verdict should know: unequal budgets, and tasks that cannot tell arms apart."""
+"""What a reader of a verdict should know: unequal budgets, tasks that tell no arms apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EQUAL = {"train_steps": 0.0, "parameters": 0.05}
 """Cost that arms should share, and the relative difference that is tolerated."""
 
 
-def warnings(claim: Claim, measurements: Measurements) -> list[str]:
+def cautions(claim: Claim, measurements: Measurements) -> list[str]:
     """One sentence each; empty if there is nothing to say."""
     found: list[str] = []
     for name, tolerance in EQUAL.items():
