@@ -63,6 +63,15 @@ def part(kind: str, **options: Any) -> Any:
     return dataclasses.field(metadata={"kind": kind}, **options)
 
 
+def added(default: T) -> T:
+    """A dataclass field that an older version of the class did not have.
+
+    At its default it is left out of plain values, so that the records and hashes of configurations
+    that were written before it existed stay what they are.
+    """
+    return typing.cast(T, dataclasses.field(default=default, metadata={"added": True}))
+
+
 # ---------------------------------------------------------------------------- to plain values
 
 
@@ -84,6 +93,8 @@ def _plain(value: Any, where: str, kind: str | None) -> Any:
         for field in dataclasses.fields(value):
             if field.init:
                 inner = getattr(value, field.name)
+                if field.metadata.get("added") and inner == field.default:
+                    continue
                 result[field.name] = _plain(
                     inner, _join(where, field.name), field.metadata.get("kind")
                 )

@@ -1,4 +1,4 @@
-"""A scripted expert, which reads simulator truth, with declared noise for demonstrations.
+"""A world's expert, which reads simulator truth, with declared noise for demonstrations.
 
 Cloned policies drift into states that a perfect demonstration never visits. So the expert may be
 disturbed while it demonstrates: the world executes the perturbed action, the dataset keeps the
@@ -9,8 +9,8 @@ action is the chain's chosen raw token, the clean one a candidate that was not c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,23 @@ from enactive.worlds.world import WorldSpec
 Expert = Callable[[str, NDArray[np.float64]], NDArray[np.float32]]
 """``(task name, privileged vector float64 (D,)) -> action float32 (A,)`` in the world's units."""
 
+
+@runtime_checkable
+class PlanningExpert(Protocol):
+    """An expert that remembers something of an episode, such as the plan that it carries out.
+
+    Registered as the class, which is made without arguments. Memories are immutable.
+    """
+
+    def begin(self, task: str, seed: int) -> Any:
+        """The memory of an episode that begins."""
+        ...
+
+    def act(self, truth: NDArray[np.float64], memory: Any) -> tuple[NDArray[np.float32], Any]:
+        """``(privileged vector float64 (D,), memory) -> (action float32 (A,), next memory)``."""
+        ...
+
+
 EXPERT_SOURCE = "expert"
 """Source of the token that holds the clean action, in chains and in the dataset."""
 
@@ -38,18 +55,22 @@ class ExpertMemory:
     task: str
     seed: int
     step: int = 0
+    plan: Any = None
+    """The memory of a :class:`PlanningExpert`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertPolicy:
-    """A world's scripted expert as a policy."""
+    """A world's expert as a policy."""
 
     @dataclass(frozen=True, kw_only=True, slots=True)
     class Config:
-        expert: str = "enactive.worlds.metaworld_experts:expert_action"
-        """Where the expert function is, ``"package.module:function"``; see :data:`Expert`."""
-        privileged: str = "metaworld"
-        """Name of the privileged vector that it reads."""
+        expert: str | None = None
+        """Name of a registered expert, or where it is, ``"package.module:name"``: an
+        :data:`Expert` or a :class:`PlanningExpert`. By default the one that is registered under
+        the world's name."""
+        privileged: str | None = None
+        """Name of the privileged vector that it reads; by default the world's name."""
         noise: float = 0.0
         """Standard deviation of the Gaussian that is added to what is executed, in half-ranges of
         each entry. 0 executes the clean action."""
@@ -66,12 +87,17 @@ class ExpertPolicy:
             Raises:
                 ValueError: noise out of range, or the world's actions are not vectors.
                 KeyError: the world shows no such privileged vector, or has no such group.
+                UnknownPart: there is no such expert.
             """
-            return ExpertPolicy(self, world, Registry("experts").load(self.expert))
+            found: Any = Registry("experts").load(self.expert or world.name)
+            where = self.expert or f"{found.__module__}:{found.__qualname__}"
+            config = replace(self, expert=where, privileged=self.privileged or world.name)
+            return ExpertPolicy(config, world, found() if isinstance(found, type) else found)
 
     config: Config
+    """With the names of expert and privileged vector filled in."""
     world: WorldSpec
-    expert: Expert
+    expert: Expert | PlanningExpert
 
     def __post_init__(self) -> None:
         config = self.config
@@ -108,7 +134,9 @@ class ExpertPolicy:
         return {"policy": "expert", **asdict(self.config)}
 
     def begin(self, task: Task, seed: int) -> ExpertMemory:
-        return ExpertMemory(task=task.name, seed=seed)
+        expert = self.expert
+        plan = expert.begin(task.name, seed) if isinstance(expert, PlanningExpert) else None
+        return ExpertMemory(task=task.name, seed=seed, plan=plan)
 
     def act(
         self, observations: Sequence[Observation], memories: Sequence[ExpertMemory]
@@ -119,9 +147,14 @@ class ExpertPolicy:
         ]
 
     def _act(self, observation: Observation, memory: ExpertMemory) -> Decision:
-        truth = observation.privileged[self.config.privileged]
-        clean = self.produces.clip(self.expert(memory.task, truth))
-        following = ExpertMemory(task=memory.task, seed=memory.seed, step=memory.step + 1)
+        truth = observation.privileged[self.consumes.privileged[0].name]
+        plan = memory.plan
+        if isinstance(self.expert, PlanningExpert):
+            wanted, plan = self.expert.act(truth, plan)
+        else:
+            wanted = self.expert(memory.task, truth)
+        clean = self.produces.clip(wanted)
+        following = replace(memory, step=memory.step + 1, plan=plan)
         noise = self._noise(memory)
         if noise is None:
             chain = Chain.raw(clean[None], source=EXPERT_SOURCE)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from enactive.actions.digital import ChoiceSpace
 from enactive.actions.spaces import ActionSpace, Group, VectorSpace
+from enactive.configuration import added
 from enactive.observations import (
     Camera,
     Observation,
@@ -78,6 +79,9 @@ class GymnasiumWorld:
         """State vector name to the names of its entries; by default they are numbered."""
         units: dict[str, str] = field(default_factory=dict[str, str])
         """State vector name to the unit of its entries; by default ``"unstated"``."""
+        privileged: tuple[str, ...] = added(())
+        """Which of the states only experts, critics and audits may read: they are given as
+        ``Observation.privileged`` in double precision and never recorded."""
         action: VectorSpace | None = None
         """The action's convention; by default an unstated one with the environment's bounds."""
         success: str = "is_success"
@@ -203,11 +207,16 @@ class GymnasiumWorld:
             vector.name: _flat(self._look_up(seen, config.states[vector.name]))
             for vector in self._spec.observations.states
         }
+        privileged = {
+            vector.name: np.array(self._look_up(seen, config.states[vector.name]), float).ravel()
+            for vector in self._spec.observations.privileged
+        }
         return Observation(
             images=images,
             state=state,
             instruction=self._task.instruction,
             time=len(self._actions) / self._spec.rate_hz,
+            privileged=privileged,
         )
 
     def _look_up(self, seen: Any, key: str) -> Any:
@@ -234,6 +243,11 @@ class GymnasiumWorld:
             _camera(name, np.asarray(self._look_up(seen, key)))
             for name, key in config.cameras.items()
         )
+        for name in config.privileged:
+            if name not in config.states:
+                raise ValueError(
+                    f"privileged: {name!r} is none of states; {suggest(name, config.states)}"
+                )
         states: list[StateVector] = []
         for name, key in config.states.items():
             size = _flat(self._look_up(seen, key)).size
@@ -249,7 +263,11 @@ class GymnasiumWorld:
         return WorldSpec(
             name=config.name or config.env_id,
             version=versions[package],
-            observations=ObservationSpec(cameras=cameras, states=tuple(states)),
+            observations=ObservationSpec(
+                cameras=cameras,
+                states=tuple(state for state in states if state.name not in config.privileged),
+                privileged=tuple(state for state in states if state.name in config.privileged),
+            ),
             accepts=_accepts(config, env.action_space, rate),
             tasks=(
                 TaskSpec(

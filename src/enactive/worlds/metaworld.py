@@ -9,6 +9,7 @@ resets that depend on ``(task, seed)`` alone.
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enactive.actions.spaces import Group, VectorSpace
+from enactive.configuration import added
 from enactive.observations import (
     Camera,
     Observation,
@@ -25,6 +27,7 @@ from enactive.observations import (
     Task,
     TaskSpec,
 )
+from enactive.registry import suggest
 from enactive.seeding import numpy_generator
 from enactive.worlds import metaworld_state
 from enactive.worlds.metaworld_engine import EVENTS, begin, environment, facts
@@ -78,11 +81,31 @@ PROPRIO = StateVector(
     unit="mixed: hand in m, gripper opening from 0 (closed) to 1 (open)",
 )
 
+OBJECTS = StateVector(
+    name="objects",
+    names=(
+        *(f"object{i}.{name}" for i in (1, 2) for name in ("x", "y", "z", "q0", "q1", "q2", "q3")),
+        "goal.x", "goal.y", "goal.z",
+    ),
+    unit="mixed: positions in m, orientations as quaternions; 0 where a task has no second object",
+)  # fmt: skip
+"""What of Meta-World's own observation is neither the hand nor the step before: all that its
+scripted experts know of the scene, the goal included."""
+
 TRUTH = StateVector(
     name="metaworld",
     names=tuple(f"{index}" for index in range(39)),
     unit="mixed: Meta-World's observation, hand, gripper, objects, the same one step before, goal",
 )
+
+
+_STATES = {vector.name: vector for vector in (PROPRIO, OBJECTS)}
+
+_ENTRIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float32]]] = {
+    "proprio": lambda truth: truth[:4].astype(np.float32),
+    "objects": lambda truth: np.concatenate([truth[4:18], truth[36:]]).astype(np.float32),
+}
+"""How each state vector follows from Meta-World's observation ``(39,)``."""
 
 
 class MetaWorld:
@@ -107,6 +130,9 @@ class MetaWorld:
         the marker (reach, push, pick-place, ...) cannot be solved from pictures alone."""
         privileged: bool = True
         """Give ``Observation.privileged["metaworld"]``, which the scripted experts read."""
+        states: tuple[str, ...] = added(("proprio",))
+        """State vectors that are shown: ``"proprio"`` and, to learn without pictures,
+        ``"objects"``."""
         max_steps: int = 500
         """Control steps after which an episode is truncated; at most Meta-World's own 500."""
         cached_tasks: int = 4
@@ -257,7 +283,7 @@ class MetaWorld:
         slot = episode.slot
         return Observation(
             images=slot.canvas.draw(slot.env.data) if slot.canvas is not None else {},
-            state={"proprio": truth[:4].astype(np.float32)},
+            state={name: _ENTRIES[name](truth) for name in self._config.states},
             instruction=episode.task.instruction,
             time=episode.steps / RATE_HZ,
             privileged={"metaworld": truth.copy()} if self._config.privileged else {},
@@ -287,6 +313,9 @@ def _check(config: MetaWorld.Config) -> None:
         raise ValueError(f"max_steps must lie in [1, 500], got {config.max_steps}")
     if config.cached_tasks < 1:
         raise ValueError(f"cached_tasks must be at least 1, got {config.cached_tasks}")
+    for name in config.states:
+        if name not in _STATES:
+            raise ValueError(f"states: there is no {name!r}; {suggest(name, _STATES)}")
     names = [view.name for view in config.cameras]
     if len(set(names)) != len(names):
         raise ValueError(f"cameras: two views have the same name: {names}")
@@ -300,7 +329,7 @@ def _spec(config: MetaWorld.Config) -> WorldSpec:
         version=importlib.metadata.version("metaworld"),
         observations=ObservationSpec(
             cameras=tuple(Camera(name=v.name, height=size, width=size) for v in config.cameras),
-            states=(PROPRIO,),
+            states=tuple(_STATES[name] for name in config.states),
             privileged=(TRUTH,) if config.privileged else (),
         ),
         accepts=ACTION_SPACE,
