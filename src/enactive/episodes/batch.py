@@ -26,13 +26,16 @@ class Batch:
     action: NDArray[np.float32]
     """``float32 (B, H, A)``: actions of steps t to t + H - 1, in the dataset's units."""
     mask: NDArray[np.bool_]
-    """``bool (B, H)``: False where the episode had already ended."""
+    """``bool (B, H)``: False where the episode had already ended. From a mixture of embodiments
+    ``bool (B, H, A)``: False also for entries that a window's embodiment does not have."""
     dataset_index: NDArray[np.int64]
     """``int64 (B,)``: which dataset of the mixture a window is from; 0 without a mixture."""
     episode_index: NDArray[np.int64]
     """``int64 (B,)``: which episode of that dataset."""
     frame_index: NDArray[np.int64]
     """``int64 (B,)``: step t of the last observation, counted from the episode's first."""
+    embodiment: NDArray[np.int64] | None = None
+    """``int64 (B,)``: index of each window's embodiment; None without a mixture of them."""
 
     def __len__(self) -> int:
         """B."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from enactive.actions.slots import Slots
 from enactive.episodes.batch import Batch
 from enactive.episodes.cache import FrameCache
 from enactive.episodes.dataset import Dataset
@@ -53,6 +54,8 @@ class WindowLoader:
             a single process with batches of ``batch_size * world_size`` would read.
         world_size: how many there are.
         progress: told how many episodes have been decoded, and how many there are.
+        slots: for a mixture of embodiments, the unified actions that batches hold.
+        embodiments: name of each of the mixture's datasets to the embodiment it is of.
 
     Raises:
         enactive.episodes.mixture.IncompatibleDatasets: the datasets of a mixture do not agree.
@@ -72,6 +75,8 @@ class WindowLoader:
         rank: int = 0,
         world_size: int = 1,
         progress: Progress | None = None,
+        slots: Slots | None = None,
+        embodiments: Mapping[str, str] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -80,7 +85,7 @@ class WindowLoader:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be in 0 to {world_size - 1} (world_size - 1), got {rank}")
         mixed = data if isinstance(data, Mixture) else mixture({"dataset": data})
-        check_compatible(mixed, spec)
+        check_compatible(mixed, spec, unified=slots is not None)
         self.spec = spec
         self.batch_size = batch_size
         self.workers = workers
@@ -90,6 +95,8 @@ class WindowLoader:
         self._samples = 0  # that all ranks together have served
         self._tables = [WindowTable(part, spec) for part in mixed.parts.values()]
         self._names = list(mixed.parts)
+        self._slots = slots
+        self._embodiments = [(embodiments or {}).get(name, name) for name in self._names]
         # One order of cameras for all: a mixture's datasets may list them differently.
         self.cameras = self._tables[0].cameras
         frames = (cache or FrameCache.Config()).build()
@@ -217,6 +224,7 @@ class WindowLoader:
             dataset_index=join(lambda piece: piece.dataset_index),
             episode_index=join(lambda piece: piece.episode_index),
             frame_index=join(lambda piece: piece.frame_index),
+            embodiment=None if self._slots is None else join(_embodiment),
         )
 
     def _part(self, part: int, windows: Integers) -> Batch:
@@ -224,6 +232,12 @@ class WindowLoader:
         places: Places = table.places(windows)
         steps = history_steps(places.step, self.spec.observation_steps)
         action, mask = table.actions(places)
+        embodiment: Integers | None = None
+        if self._slots is not None:
+            name = self._embodiments[part]
+            action = self._slots.embed(name, action)  # (B, H, U)
+            mask = mask[:, :, None] & self._slots.mask(name)
+            embodiment = np.full(len(windows), self._slots.index(name), np.int64)
         return Batch(
             images={name: store.gather(name, places.row, steps) for name in self.cameras},
             state=table.states(places),
@@ -233,6 +247,7 @@ class WindowLoader:
             dataset_index=np.full(len(windows), part, np.int64),
             episode_index=table.episodes[places.row],
             frame_index=places.step,
+            embodiment=embodiment,
         )
 
     # -- resuming --------------------------------------------------------------------------
@@ -278,3 +293,8 @@ class WindowLoader:
 
 def _same(batch: Batch) -> Batch:
     return batch
+
+
+def _embodiment(batch: Batch) -> Integers:
+    assert batch.embodiment is not None
+    return batch.embodiment

@@ -82,11 +82,16 @@ def mixture(
     return Mixture(parts=parts, weights=shares, mixed_rates=mixed_rates)
 
 
-def check_compatible(mixed: Mixture, spec: WindowSpec) -> None:
+def check_compatible(mixed: Mixture, spec: WindowSpec, *, unified: bool = False) -> None:
     """Refuse a mixture whose datasets cannot share one batch.
 
     Compared with the first dataset: the action's and the states' sizes and entry names, the
     cameras' presence and picture sizes, and the rate.
+
+    Args:
+        mixed: the mixture.
+        spec: what a window holds.
+        unified: actions may differ, because slots make them alike.
 
     Raises:
         IncompatibleDatasets: something differs; every difference is listed with its fix.
@@ -97,7 +102,9 @@ def check_compatible(mixed: Mixture, spec: WindowSpec) -> None:
     problems: list[str] = []
     for name in names[1:]:
         other = mixed.parts[name].dataset
-        vectors = {spec.action_key: "action", **{state_key(s): "state" for s in spec.states}}
+        vectors = {state_key(s): "state" for s in spec.states}
+        if not unified:
+            vectors = {spec.action_key: "action", **vectors}
         for key, kind in vectors.items():
             problems += _compare_vectors(key, kind, names[0], first, name, other)
         for camera in cameras:

@@ -9,6 +9,7 @@ beside it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from torch import Generator, Tensor, nn
 
 from enactive import configuration
 from enactive.actions.decision import Cost
+from enactive.actions.slots import Slots
 from enactive.actions.spaces import VectorSpace
 from enactive.models.augmentation import RandomShift
 from enactive.models.backbones.backbone import BackboneConfig, Features, Instructions
@@ -32,11 +34,14 @@ from enactive.models.batch import Batch
 from enactive.models.heads.flow_matching import FlowMatching
 from enactive.models.heads.head import Generators, HeadConfig, HeadSpec, Loss, Samples
 from enactive.models.language import LanguageEncoder
-from enactive.models.normalization import Normalizer
+from enactive.models.normalization import Normalizer, statistics_key
 from enactive.models.tokenizers.report import TokenizerReport, report
 from enactive.models.tokenizers.tokenizer import Progress, Tokenizer, TokenizerConfig
 from enactive.observations import ObservationSpec
 from enactive.seeding import child_seed
+
+ASSETS = "backbone"
+"""Directory of the backbone's files in a model's, see :meth:`Backbone.save_assets`."""
 
 Statistics = Mapping[str, Mapping[str, Any]]
 """Feature name (``"action"``, a state vector's name) to ``mean, std, min, max, q01, q99, ...``."""
@@ -49,14 +54,24 @@ class Interface:
     consumes: ObservationSpec
     """Cameras with their sizes and state vectors, in the order the model takes them."""
     produces: VectorSpace
-    """The action space its chunks are in."""
+    """The action space its chunks are in; with several embodiments the unified vector of
+    :attr:`slots`, which no world accepts."""
+    slots: Slots | None = None
+    """The embodiments and where their actions lie in the unified vector; None for one embodiment
+    that needs no name."""
+
+    @property
+    def embodiments(self) -> tuple[str, ...]:
+        """Names of the embodiments, in the order of their indices in batches; empty for one."""
+        return () if self.slots is None else self.slots.names
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
+        data = {
             "consumes": configuration.to_dict(self.consumes),
             "produces": self.produces.to_dict(),
         }
+        return data if self.slots is None else {**data, "slots": self.slots.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Interface:
@@ -64,6 +79,7 @@ class Interface:
         return cls(
             consumes=configuration.from_dict(ObservationSpec, data["consumes"]),
             produces=VectorSpace.from_dict(data["produces"]),
+            slots=Slots.from_dict(data["slots"]) if "slots" in data else None,
         )
 
 
@@ -98,7 +114,13 @@ class ActionModel(nn.Module):
         """Length of the Gaussian noise that training adds to an instruction's embedding, which has
         length 1: keeps the policy from leaning on the exact embeddings of the wordings it saw."""
 
-        def build(self, interface: Interface, statistics: Statistics, seed: int) -> ActionModel:
+        def build(
+            self,
+            interface: Interface,
+            statistics: Statistics,
+            seed: int,
+            assets: Path | None = None,
+        ) -> ActionModel:
             """Make the model.
 
             Args:
@@ -106,6 +128,7 @@ class ActionModel(nn.Module):
                     configuration are left out of it.
                 statistics: of the training data.
                 seed: decides every initial weight.
+                assets: the backbone's files in a checkpoint whose weights will be put in.
 
             Raises:
                 ConfigurationError: a camera or state vector is not in the interface, or the head
@@ -114,7 +137,7 @@ class ActionModel(nn.Module):
             """
             if (reason := self.head.refuses(self.tokenizer)) is not None:
                 raise configuration.ConfigurationError(f"model.head: {reason}")
-            return ActionModel(self, select(self, interface), statistics, seed)
+            return ActionModel(self, select(self, interface), statistics, seed, assets)
 
     def __init__(
         self,
@@ -122,6 +145,7 @@ class ActionModel(nn.Module):
         interface: Interface,
         statistics: Statistics,
         seed: int,
+        assets: Path | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -129,11 +153,16 @@ class ActionModel(nn.Module):
         consumes, produces = interface.consumes, interface.produces
         states = {state.name: state.size for state in consumes.states}
         wanted = {"action": produces.size, **states}
-        self.statistics = {name: dict(statistics[name]) for name in wanted if name in statistics}
-        self.normalizer = config.normalization.build(wanted, self.statistics)
+        embodiments = interface.embodiments
+        keys = [*wanted, *(statistics_key(one, name) for one in embodiments for name in wanted)]
+        self.statistics = {key: dict(statistics[key]) for key in keys if key in statistics}
+        self.normalizer = config.normalization.build(wanted, self.statistics, embodiments)
         self.language = config.language.build()
         with seeded_initialisation(seed):
-            self.backbone = config.backbone.build(
+            make = config.backbone.build
+            if assets is not None:
+                make = functools.partial(config.backbone.restore, assets)
+            self.backbone = make(
                 cameras={camera.name: (camera.height, camera.width) for camera in consumes.cameras},
                 states=states,
                 observation_steps=config.observation_steps,
@@ -151,6 +180,7 @@ class ActionModel(nn.Module):
                     horizon=config.horizon,
                     tokenizer=tokenizer,
                     layers=len(self.backbone.blocks),
+                    embodiments=embodiments,
                 )
             )
 
@@ -207,7 +237,8 @@ class ActionModel(nn.Module):
             embedding = embedding.to(self.device)
         instructions = Instructions(texts=batch.instructions, embedding=embedding)
         state = {
-            name: self.normalizer.normalize(name, value) for name, value in batch.state.items()
+            name: self.normalizer.normalize(name, value, batch.embodiment)
+            for name, value in batch.state.items()
         }
         layers = layers or self.head.needs_layers
         found = self.backbone(batch.images, state, instructions, layers)
@@ -230,7 +261,7 @@ class ActionModel(nn.Module):
                 for name, image in batch.images.items()
             }
             batch = replace(batch, images=images)
-        chunk = self.normalizer.normalize("action", batch.action)  # (B, H, A)
+        chunk = self.normalizer.normalize("action", batch.action, batch.embodiment)  # (B, H, A)
         features = self.features(batch, noise=generator if self.training else None)
         return self.head.loss(features, chunk, batch.mask, generator)
 
@@ -251,7 +282,7 @@ class ActionModel(nn.Module):
         drawn = self.head.sample(self.features(batch), generator, samples)
         return replace(
             drawn,
-            chunk=self.normalizer.denormalize("action", drawn.chunk),
+            chunk=self.normalizer.denormalize("action", drawn.chunk, batch.embodiment),
             cost=drawn.cost + Cost(backbone_passes=1),
         )
 
@@ -273,6 +304,9 @@ class ActionModel(nn.Module):
         state = self.state_dict() if weights is None else weights
         save_file({name: t.detach().cpu().contiguous() for name, t in state.items()},
                   path / "model.safetensors")  # fmt: skip
+        self.backbone.save_assets(path / ASSETS)
+        if not self.backbone.uses_embedding:
+            return
         table = self.language.table
         save_file(
             {text: embedding.clone() for text, embedding in table.items()},
@@ -300,7 +334,7 @@ class ActionModel(nn.Module):
         config = configuration.load_yaml(ActionModel.Config, path / "config.yaml")
         interface = Interface.from_dict(json.loads((path / "interface.json").read_text()))
         statistics = json.loads((path / "statistics.json").read_text())
-        model = config.build(interface, statistics, seed=0)
+        model = config.build(interface, statistics, seed=0, assets=path / ASSETS)
         _same_version(path, model)
         model.load_state_dict(load_file(file))
         embeddings = path / "language.safetensors"
@@ -323,7 +357,7 @@ def select(config: ActionModel.Config, interface: Interface) -> Interface:
             f"model.cameras or model.states: {error.args[0]}"
         ) from error
     consumes = ObservationSpec(cameras=cameras, states=states)
-    return Interface(consumes=consumes, produces=interface.produces)
+    return replace(interface, consumes=consumes)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class NumpyBatch(Protocol):
     def action(self) -> NDArray[np.float32]: ...
     @property
     def mask(self) -> NDArray[np.bool_]: ...
+    @property
+    def embodiment(self) -> NDArray[np.int64] | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +103,7 @@ def from_numpy(batch: NumpyBatch) -> Batch:
         instructions=tuple(batch.instructions),
         action=_tensor(batch.action),
         mask=_tensor(batch.mask),
+        embodiment=None if batch.embodiment is None else _tensor(batch.embodiment),
     )
 
 

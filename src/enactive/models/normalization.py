@@ -53,13 +53,37 @@ class Affine(nn.Module):
         self.register_buffer("offset", offset.float())
         self.register_buffer("scale", scale.float())
 
-    def forward(self, value: Tensor) -> Tensor:
+    def forward(self, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
         """World units ``(..., D)`` to normalised."""
         return (value - self.offset) / self.scale
 
-    def inverse(self, value: Tensor) -> Tensor:
+    def inverse(self, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
         """Normalised ``(..., D)`` to world units."""
         return value * self.scale + self.offset
+
+
+class PerEmbodiment(Affine):
+    """An :class:`Affine` for each of E embodiments; offset and scale are ``float32 (E, D)``."""
+
+    def forward(self, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
+        """World units ``(B, ..., D)`` to normalised, row by row of ``embodiment (B,)``."""
+        return (value - self._rows(self.offset, value, embodiment)) / self._rows(
+            self.scale, value, embodiment
+        )
+
+    def inverse(self, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
+        """The inverse of :meth:`forward`."""
+        scale = self._rows(self.scale, value, embodiment)
+        return value * scale + self._rows(self.offset, value, embodiment)
+
+    def _rows(self, table: Tensor, value: Tensor, embodiment: Tensor | None) -> Tensor:
+        if embodiment is None:
+            raise ValueError(
+                "this model was trained on several embodiments and the batch does not say which "
+                "its rows are of; give Batch.embodiment"
+            )
+        rows = table[embodiment]  # (B, D)
+        return rows.view(len(rows), *[1] * (value.dim() - 2), rows.shape[-1])
 
 
 class Normalizer(nn.Module):
@@ -77,50 +101,78 @@ class Normalizer(nn.Module):
         """Feature name (``"action"``, ``"proprio"``) to a mode of its own."""
         floor: float = 1e-4
         """Relative spread at or below which an entry counts as constant, see the module."""
+        shared: tuple[str, ...] = ()
+        """With several embodiments, the features that all of them are normalised alike in, such as
+        a state vector that means the same for all; every other feature has statistics for each."""
 
         def build(
-            self, sizes: Mapping[str, int], statistics: Mapping[str, Mapping[str, Any]]
+            self,
+            sizes: Mapping[str, int],
+            statistics: Mapping[str, Mapping[str, Any]],
+            embodiments: Sequence[str] = (),
         ) -> Normalizer:
             """Make the normaliser.
 
             Args:
                 sizes: feature name to D; ``"action"`` and the names of the state vectors.
-                statistics: feature name to ``mean, std, min, max, q01, q99``, each ``(D,)``.
+                statistics: feature name to ``mean, std, min, max, q01, q99``, each ``(D,)``; those
+                    of one embodiment under :func:`statistics_key`.
+                embodiments: their names, in the order of the indices in batches; empty for one.
 
             Raises:
                 MissingStatistics: naming the feature, what is missing and the fix.
                 ValueError: a statistic has the wrong size, or an override names no feature.
             """
-            return Normalizer(self, sizes, statistics)
+            return Normalizer(self, sizes, statistics, embodiments)
 
     def __init__(
         self,
         config: Normalizer.Config,
         sizes: Mapping[str, int],
         statistics: Mapping[str, Mapping[str, Any]],
+        embodiments: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        for name in config.overrides:
-            if name not in sizes:
-                raise ValueError(
-                    f"normalization.overrides: no feature {name!r}; {suggest(name, sizes)}"
-                )
+        for field_name, names in (("overrides", config.overrides), ("shared", config.shared)):
+            for name in names:
+                if name not in sizes:
+                    raise ValueError(
+                        f"normalization.{field_name}: no feature {name!r}; {suggest(name, sizes)}"
+                    )
         maps: dict[str, Affine] = {}
         for name, size in sizes.items():
             default = config.action if name == "action" else config.state
             mode = config.overrides.get(name, default)
-            maps[_key(name)] = _affine(name, size, mode, statistics, config.floor)
+            if not embodiments or name in config.shared:
+                maps[_key(name)] = _affine(name, size, mode, statistics, config.floor)
+                continue
+            keys = [statistics_key(one, name) for one in embodiments]
+            each = [_affine(key, size, mode, statistics, config.floor) for key in keys]
+            maps[_key(name)] = PerEmbodiment(
+                torch.stack([one.offset for one in each]), torch.stack([one.scale for one in each])
+            )
         self.maps = nn.ModuleDict(maps)
 
-    def normalize(self, feature: str, value: Tensor) -> Tensor:
-        """``value (..., D)`` of ``feature`` in world units, normalised."""
-        return self.maps[_key(feature)](value)
+    def normalize(self, feature: str, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
+        """``value (B, ..., D)`` of ``feature`` in world units, normalised.
 
-    def denormalize(self, feature: str, value: Tensor) -> Tensor:
+        Args:
+            feature: its name.
+            value: world units.
+            embodiment: ``int64 (B,)``; needed where there are several.
+        """
+        return self.maps[_key(feature)](value, embodiment)
+
+    def denormalize(self, feature: str, value: Tensor, embodiment: Tensor | None = None) -> Tensor:
         """The inverse of :meth:`normalize`."""
         affine = self.maps[_key(feature)]
         assert isinstance(affine, Affine)
-        return affine.inverse(value)
+        return affine.inverse(value, embodiment)
+
+
+def statistics_key(embodiment: str, feature: str) -> str:
+    """Under which name the statistics of one embodiment's feature are kept."""
+    return f"{embodiment}/{feature}"
 
 
 def _key(name: str) -> str:

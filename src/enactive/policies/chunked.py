@@ -32,6 +32,7 @@ from enactive.policies.selection.selection import (
     SelectionConfig,
 )
 from enactive.policies.selection.single import Single
+from enactive.registry import suggest
 from enactive.seeding import numpy_generator, torch_generator
 
 
@@ -86,6 +87,8 @@ class ChunkedPolicy:
         and none."""
         batch_size: int = 1
         """Windows per forward pass; the last pass of a call is padded up to it."""
+        embodiment: str = ""
+        """Which of the model's embodiments it acts for; needed where the model has several."""
 
         def build(self, model: ActionModel, scorer: Scorer | None = None) -> ChunkedPolicy:
             """The policy.
@@ -111,6 +114,15 @@ class ChunkedPolicy:
                 f"samples and batch_size must be positive, got {config.samples} and "
                 f"{config.batch_size}"
             )
+        known = self.model.interface.embodiments
+        if self._embodiment not in (known or ("",)):
+            raise ValueError(
+                f"embodiment: the model has none called {config.embodiment!r}; "
+                f"{suggest(config.embodiment, known)}"
+                if known
+                else f"embodiment: the model knows no embodiments, so {config.embodiment!r} names "
+                "none; leave it out"
+            )
         object.__setattr__(self, "selection", config.selection.build())
         head = self.model.head
         reason = self.selection.refuses(
@@ -135,7 +147,19 @@ class ChunkedPolicy:
 
     @property
     def produces(self) -> VectorSpace:
-        return self.model.interface.produces
+        slots = self.model.interface.slots
+        return self.model.interface.produces if slots is None else slots.spaces[self._embodiment]
+
+    @property
+    def _embodiment(self) -> str:
+        """Name of the embodiment; the only one need not be named."""
+        known = self.model.interface.embodiments
+        return self.config.embodiment or (known[0] if len(known) == 1 else "")
+
+    def _own(self, unified: torch.Tensor) -> torch.Tensor:
+        """``(..., U)`` to the embodiment's ``(..., A)``."""
+        slots = self.model.interface.slots
+        return unified if slots is None else unified[..., list(slots.places[self._embodiment])]
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -178,11 +202,17 @@ class ChunkedPolicy:
             [camera.name for camera in consumes.cameras],
             [state.name for state in consumes.states],
         ).padded(size)
+        slots = self.model.interface.slots
+        if slots is not None:
+            number = torch.full((batch.size,), slots.index(self._embodiment))
+            batch = replace(batch, embodiment=number)
         generators = [torch_generator(memory.seed, "chunk", memory.planned) for _, memory in pairs]
         generators += [torch_generator(0, "padding") for _ in range(size - len(pairs))]
         drawn = self.model.sample(batch, generators, self.config.samples)
-        chunks = drawn.chunk.float().cpu()  # (B, S, H, A)
-        normalised = self.model.normalizer.normalize("action", drawn.chunk).float().cpu()
+        chunks = self._own(drawn.chunk.float().cpu())  # (B, S, H, A)
+        rows_of = None if batch.embodiment is None else batch.embodiment.to(drawn.chunk.device)
+        scaled = self.model.normalizer.normalize("action", drawn.chunk, rows_of)
+        normalised = self._own(scaled.float().cpu())
         wanted = (*self.selection.needs_trace, *self.selection.uses_trace)
         trace = {name: drawn.trace[name].cpu() for name in wanted if name in drawn.trace}
         spent = (time.perf_counter() - started) * 1000 / len(pairs)

@@ -107,9 +107,15 @@ def _precision_problems(config: Training, device: torch.device) -> list[str]:
 
 
 def _model_problems(config: Training, data: Data) -> list[str]:
+    if config.model.tokenizer is not None and data.interface.slots is not None:
+        return [
+            "model.tokenizer: a tokenizer is fitted to one action space, and this run has the "
+            f"embodiments {', '.join(data.interface.embodiments)}; use a head without a tokenizer"
+        ]
     try:
-        config.model.language.build().directory()
-        model = config.model.build(data.interface, data.statistics, config.seed)
+        model = config.model.build(data.interface, data.statistics, config.seed, assets)
+        if model.backbone.uses_embedding:
+            config.model.language.build().directory()
     except (MissingStatistics, ConfigurationError, ValueError, FileNotFoundError) as error:
         return [f"model: {error}"]
     names = [name for name, _ in model.named_parameters()]

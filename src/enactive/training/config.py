@@ -22,6 +22,10 @@ class Source:
     """Directory of a LeRobotDataset v3."""
     name: str = ""
     """What stages and logs call it; by default the directory's name."""
+    embodiment: str = ""
+    """Body and control interface that it was recorded with. Name one where the sources' action
+    spaces differ: their actions are then unified in slots. Sources of one embodiment share its
+    name, and one that names none is an embodiment of its own."""
     weight: float | None = None
     """Share of the samples relative to the others; by default its number of frames. Give all
     sources a weight or none."""
@@ -72,6 +76,18 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Initial:
+    """Weights that a run begins with."""
+
+    path: Path
+    """A run, a checkpoint or a model's directory. Its averaged weights are taken if it has them;
+    parameters that it lacks, or has in another shape, are drawn anew."""
+    statistics: tuple[str, ...] = ()
+    """Features whose statistics are taken from there too, e.g. ``("proprio",)``: what a frozen
+    backbone sees must be scaled as it was. By default all are the data's own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
     """A training run, complete: with the datasets it decides every bit of the result."""
 
@@ -81,6 +97,11 @@ class Training:
     """The datasets."""
     model: ActionModel.Config = field(default_factory=ActionModel.Config)
     """The model."""
+    initial: Initial | None = None
+    """Weights to begin with; by default all are drawn from the seed."""
+    align: bool = True
+    """With several embodiments: entries of one meaning share a slot. False pads every action on the
+    right instead, whatever its entries mean: the naive control."""
     steps: int = 2000
     """Optimizer steps, where there is only one stage."""
     stages: tuple[Stage, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from enactive.models.action_model import Interface
 from enactive.observations import Camera, ObservationSpec, StateVector
 from enactive.seeding import child_seed
 from enactive.training.config import Stage, Training
+from enactive.training.embodiments import embodiment_statistics, embodiments_of, slots_of
+from enactive.training.initial import initial_statistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +34,13 @@ class Data:
     validation: Mapping[str, Subset]
     """Source name to its held-out episodes; empty without validation."""
     interface: Interface
-    """Cameras, state vectors and action space, equal in all sources."""
+    """Cameras, state vectors and action space, equal in all sources; with several embodiments the
+    unified action space."""
     statistics: Mapping[str, Mapping[str, Any]]
-    """``"action"`` and state vector names to statistics over all sources, one count per frame."""
+    """``"action"`` and state vector names to statistics over all sources, one count per frame; with
+    several embodiments also those of each, ``"EMBODIMENT/action"``."""
+    embodiments: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Source name to embodiment; empty where there is only one."""
 
 
 def open_data(config: Training) -> Data:
@@ -60,18 +66,33 @@ def open_data(config: Training) -> Data:
             training[name] = subset(dataset)
     interfaces = {name: interface_of(data, config) for name, data in datasets.items()}
     first_name, first = next(iter(interfaces.items()))
+    embodiments = embodiments_of(config.data)
+    if embodiments:
+        spaces = {name: interface.produces for name, interface in interfaces.items()}
+        slots = slots_of(config, spaces, embodiments)
+        first = replace(first, produces=slots.unified, slots=slots)
+        interfaces = {}  # slots made them alike
     for name, interface in interfaces.items():
         if interface.produces != first.produces:
             raise ConfigurationError(
                 f"data: the actions of {name!r} and {first_name!r} are not in the same space:\n"
                 f"  {first_name}: {first.produces}\n  {name}: {interface.produces}\n"
-                "convert one of the datasets (enactive.actions.convert) before mixing them"
+                "convert one of the datasets (enactive.actions.convert) before mixing them, or "
+                "name the embodiment of each, so that their actions get slots of their own"
             )
+    found = _statistics(datasets, first, config.action_key)
+    if first.slots is None:
+        statistics = _merged(found)
+    else:
+        statistics = embodiment_statistics(first.slots, embodiments, found)
+    if config.initial is not None:
+        statistics = initial_statistics(config.initial, statistics)
     return Data(
         training=training,
         validation=held_out,
         interface=first,
-        statistics=_statistics(datasets, first, config.action_key),
+        statistics=statistics,
+        embodiments=embodiments,
     )
 
 
@@ -150,15 +171,21 @@ def _unknown(size: int, rate: float) -> VectorSpace:
 
 def _statistics(
     datasets: Mapping[str, Dataset], interface: Interface, action_key: str
-) -> dict[str, Mapping[str, Any]]:
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Source name to feature to statistics."""
     keys = {"action": action_key}
     keys |= {state.name: layout.state_key(state.name) for state in interface.consumes.states}
+    return {
+        source: {name: data.stats[key] for name, key in keys.items() if key in data.stats}
+        for source, data in datasets.items()
+    }
+
+
+def _merged(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
     merged: dict[str, Mapping[str, Any]] = {}
-    for dataset in datasets.values():
-        for name, key in keys.items():
-            if key in dataset.stats:
-                found = dataset.stats[key]
-                merged[name] = merge_summaries(merged[name], found) if name in merged else found
+    for features in found.values():
+        for name, one in features.items():
+            merged[name] = merge_summaries(merged[name], one) if name in merged else one
     return merged
 
 
@@ -199,6 +226,8 @@ def training_loader(
         rank=rank,
         world_size=world_size,
         progress=progress,
+        slots=data.interface.slots,
+        embodiments=data.embodiments,
     )
 
 
@@ -210,6 +239,8 @@ def validation_loader(config: Training, data: Data) -> WindowLoader:
         batch_size=min(config.batch_size, sum(_frames(part) for part in data.validation.values())),
         seed=child_seed(config.seed, "validation"),
         cache=config.cache,
+        slots=data.interface.slots,
+        embodiments=data.embodiments,
     )
 
 

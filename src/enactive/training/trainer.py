@@ -30,6 +30,7 @@ from enactive.training.chunks import draw_chunks
 from enactive.training.config import Stage, Training
 from enactive.training.data import Data, open_data, training_loader, validation_loader
 from enactive.training.ema import EMA
+from enactive.training.initial import begin_from
 from enactive.training.interrupt import interruptible
 from enactive.training.log import RunLog, bar
 from enactive.training.objectives import Objective
@@ -131,6 +132,8 @@ class _Run:
         if saved is not None:
             self.model.load_state_dict(saved.weights)
         else:
+            if config.initial is not None:
+                begin_from(self.model, config.initial)
             self._fit_tokenizer()
         # Stages freeze more than a part froze of itself, and never less.
         self.trainable = {name for name, p in self.model.named_parameters() if p.requires_grad}
