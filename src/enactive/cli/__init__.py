@@ -17,6 +17,8 @@ COMMANDS = {
     "train": "train a policy on one or more datasets",
     "evaluate": "roll a policy out on unseen seeds; success rates with intervals",
     "compare": "compare evaluations on the same episodes: is the difference real?",
+    "claim": "run the experiment that tests a published system's statement; write its verdict",
+    "systems": "what each published system is made of, claims, and what came out",
     "replay": "execute recorded episodes again and compare every bit",
     "fork": "go on from any step of a recorded episode",
     "report": "write evaluations as one HTML file with plots and videos",

@@ -15,6 +15,7 @@ EXTRAS = {
     "mujoco": "metaworld",
     "gym_pusht": "pusht",
     "rerun": "rerun",
+    "ray": "ray",
 }
 """Module to the extra of this package that brings it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
@@ -155,11 +155,10 @@ def _seed_dot(x: float, y: float, tip: str) -> str:
     )
 
 
-def _whisker(x: object, interval: Interval, y: float, colour: str, tip: str) -> str:
-    assert callable(x)
-    low, middle, high = (
-        float(x(value)) for value in (interval.low, interval.estimate, interval.high)
-    )
+def _whisker(
+    x: Callable[[float], float], interval: Interval, y: float, colour: str, tip: str
+) -> str:
+    low, middle, high = (x(value) for value in (interval.low, interval.estimate, interval.high))
     bars = "".join(
         f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}"/>'
         for a, b, c, d in ((low, y, high, y), (low, y - 5, low, y + 5), (high, y - 5, high, y + 5))
