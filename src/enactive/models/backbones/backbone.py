@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ class Features:
     """``(B, N, D)`` after each layer, first to last; empty unless asked for."""
     embodiment: Tensor | None = None
     """``int64 (B,)``: which embodiment each window is of; None where there is only one."""
+    perception: Tensor | None = None
+    """``float32 (B, D)``: what is seen, before anything of the instruction is mixed in; None where
+    a backbone has no such place."""
 
     def repeat(self, times: int) -> Features:
         """Every row ``times`` times in a row: ``(B·times, ...)``."""
@@ -34,6 +38,9 @@ class Features:
             embodiment=None
             if self.embodiment is None
             else self.embodiment.repeat_interleave(times, dim=0),
+            perception=None
+            if self.perception is None
+            else self.perception.repeat_interleave(times, dim=0),
         )
 
 
@@ -78,6 +85,15 @@ class Backbone(nn.Module, abc.ABC):
             layers: whether to return the features after every layer too.
         """
 
+    def save_assets(self, path: Path) -> None:
+        """Write what :meth:`BackboneConfig.restore` needs beside the weights, e.g. a vocabulary.
+
+        By default that is nothing.
+
+        Args:
+            path: a directory that need not exist.
+        """
+
 
 class BackboneConfig(Part, abc.ABC, kind="backbones"):
     """Base of the configurations of backbones."""
@@ -101,3 +117,28 @@ class BackboneConfig(Part, abc.ABC, kind="backbones"):
             observation_steps: T, observations in a window.
             language_size: E, entries of an instruction embedding.
         """
+
+    def restore(
+        self,
+        assets: Path,
+        *,
+        cameras: Mapping[str, tuple[int, int]],
+        states: Mapping[str, int],
+        observation_steps: int,
+        language_size: int,
+    ) -> Backbone:
+        """Make the backbone of a checkpoint, whose weights are put in afterwards.
+
+        By default that is :meth:`build`; a backbone that starts from published weights needs them
+        no more.
+
+        Args:
+            assets: what :meth:`Backbone.save_assets` wrote.
+            cameras: as for :meth:`build`, like the rest.
+        """
+        return self.build(
+            cameras=cameras,
+            states=states,
+            observation_steps=observation_steps,
+            language_size=language_size,
+        )

@@ -129,6 +129,7 @@ class SmallVLA(Backbone):
         self.camera_names = tuple(cameras)
         self.state_names = tuple(states)
         self.shared_stem = config.shared_stem
+        self.film = config.film
 
         def stem() -> Stem:
             return Stem(config.channels, config.patch, language_size, config.film, config.keypoints)
@@ -192,13 +193,16 @@ class SmallVLA(Backbone):
         for name, embed in zip(self.state_names, self.states, strict=True):
             singles.extend(embed(state[name]).unbind(1))  # T × (B, D)
         x = torch.cat([torch.stack(singles, dim=1) + self.singles, *patches], dim=1)  # (B, N, D)
+        seen: Tensor | None = None
+        if x.shape[1] > 2 and (not self.stems or not self.film):  # FiLM mixes words into pictures
+            seen = x[:, 2:].mean(1)
         kept: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             if layers:
                 kept.append(x)
         x = self.norm(x)
-        return Features(tokens=x, pooled=x[:, 0], layers=tuple(kept))
+        return Features(tokens=x, pooled=x[:, 0], layers=tuple(kept), perception=seen)
 
 
 def mlp_in(size: int, width: int) -> nn.Sequential:
