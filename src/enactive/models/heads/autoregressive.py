@@ -12,6 +12,7 @@ costs as many passes as the longest row of its batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -31,6 +32,8 @@ from enactive.models.heads.token_transformer import Cache
 
 class Autoregressive(TokenHead):
     """See the module."""
+
+    traces: ClassVar[tuple[str, ...]] = ("ids", "logp")
 
     @dataclass(frozen=True, kw_only=True, slots=True)
     class Config(TokenHeadConfig):

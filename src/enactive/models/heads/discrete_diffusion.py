@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -44,6 +45,8 @@ from enactive.models.tokenizers.tokenizer import TokenizerConfig
 
 class DiscreteDiffusion(TokenHead):
     """See the module."""
+
+    traces: ClassVar[tuple[str, ...]] = ("ids", "order", "confidence", "remasked", "masked")
 
     @dataclass(frozen=True, kw_only=True, slots=True)
     class Config(TokenHeadConfig):
@@ -210,7 +213,7 @@ def least(score: Tensor, among: Tensor, count: Tensor) -> Tensor:
 
     Places outside ``among`` are never chosen, whatever their score.
     """
-    ranked = score.masked_fill(~among, torch.inf).sort(-1, stable=True).indices
+    ranked = score.masked_fill(~among, torch.inf).sort(dim=-1, stable=True).indices
     rank = ranked.argsort(-1)  # (R, L)
     return (rank < count.unsqueeze(-1)) & among
 
