@@ -80,7 +80,9 @@ def test_best_follows_the_scores(model: ActionModel) -> None:
         def score(self, observation: Observation, candidates):
             return candidates[:, :, 0].sum(axis=1)
 
-    policy = ChunkedPolicy.Config(execute=3, samples=4, selection=Best.Config()).build(model, LargestX())
+    policy = ChunkedPolicy.Config(execute=3, samples=4, selection=Best.Config()).build(
+        model, LargestX()
+    )
     decisions, _ = episode(policy, LEFT, 2, 3)
     candidates = decisions[0].chain.of_kind("raw")
     assert decisions[0].chain.final.score == max(candidate.score for candidate in candidates)

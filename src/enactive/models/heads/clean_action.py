@@ -53,6 +53,7 @@ from enactive.models.heads.head import (
     draw_normal,
     masked_mean,
 )
+from enactive.models.tokenizers.tokenizer import fill_past_end
 
 Target = Literal["clean", "velocity", "noise"]
 Weighting = Literal["uniform", "velocity", "noise"]
@@ -103,6 +104,7 @@ class CleanAction(Head):
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """The weighted squared error of the clean chunk, see the module and :meth:`Head.loss`."""
+        chunk = fill_past_end(chunk, mask)  # the network sees all of the noisy chunk
         batch, draws = chunk.shape[0], self.config.draws
         if draws > 1:
             features = features.repeat(draws)

@@ -45,6 +45,7 @@ from enactive.models.heads.head import (
     masked_mean,
 )
 from enactive.models.layers import DecoderLayer, EncoderLayer, sinusoidal
+from enactive.models.tokenizers.tokenizer import fill_past_end
 
 
 class NoiseNetwork(nn.Module):
@@ -157,6 +158,7 @@ class Diffusion(Head):
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Squared error of the noise, see :meth:`Head.loss`."""
+        chunk = fill_past_end(chunk, mask)  # the network sees all of the noisy chunk
         batch, draws = chunk.shape[0], self.config.draws
         if draws > 1:
             features = features.repeat(draws)

@@ -31,6 +31,7 @@ from enactive.models.heads.head import (
     masked_mean,
 )
 from enactive.models.layers import DecoderLayer, sinusoidal
+from enactive.models.tokenizers.tokenizer import fill_past_end
 
 LATEST = 0.999
 """Largest t that training draws; sampling with up to 1000 steps never evaluates a later one."""
@@ -107,6 +108,7 @@ class FlowMatching(Head):
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Squared error of the velocity, see :meth:`Head.loss`."""
+        chunk = fill_past_end(chunk, mask)  # the network sees all of the noisy chunk
         batch = chunk.shape[0]
         if self.draws > 1:
             features = features.repeat(self.draws)

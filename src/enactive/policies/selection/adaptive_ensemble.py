@@ -24,7 +24,7 @@ import numpy as np
 
 from enactive.policies.selection.selection import Plan, Selection, SelectionConfig, Weights
 
-TINY = 1e-7
+TINY = 1e-12
 """Keeps the cosine of a zero action defined: 0."""
 
 
@@ -67,4 +67,4 @@ class AdaptiveEnsemble(Selection):
 def cosines(rows: Weights, reference: Weights) -> Weights:
     """Cosine ``(N,)`` of every row of ``(N, D)`` with ``reference (D,)``; 0 where either is 0."""
     lengths = np.linalg.norm(rows, axis=-1) * np.linalg.norm(reference)
-    return rows @ reference / (lengths + TINY)
+    return rows @ reference / np.maximum(lengths, TINY)
