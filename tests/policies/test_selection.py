@@ -122,7 +122,7 @@ def test_the_published_alpha_is_nearly_the_plain_mean(seed: int, count: int, siz
     assert 1 <= weights.max() / weights.min() <= math.exp(0.2) + 1e-9
     assert weights[-1] >= weights.max() * (
         1 - 1e-9
-    )  # nothing agrees with the newest more than itself
+    )  # nothing agrees more
 
 
 def test_a_larger_alpha_adapts() -> None:
