@@ -38,6 +38,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"temperature": 1.0, "noise": 1.0, "remask": 0.6},
         {"rounds": 1, "gap": True},
     ),
+    "universal_codebook": ({}, {"hard_sampling": False}),
 }
 """Settings besides the defaults under which a head is another one."""
 
@@ -46,6 +47,7 @@ DETERMINISTIC: Mapping[str, str] = {
     "autoregressive": "takes the most probable id at temperature 0",
     "discrete_diffusion": "takes the most probable id at temperature 0",
     "discrete_diffusion, rounds=1, gap=True": "takes the most probable id at temperature 0",
+    "universal_codebook": "takes the most likely code",
 }
 """Heads whose samples have nothing random, so that other seeds give the same."""
 
