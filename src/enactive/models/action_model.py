@@ -31,6 +31,7 @@ from enactive.models.augmentation import RandomShift
 from enactive.models.backbones.backbone import BackboneConfig, Features, Instructions
 from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.batch import Batch
+from enactive.models.chunk_reference import RelativeChunks
 from enactive.models.heads.flow_matching import FlowMatching
 from enactive.models.heads.head import Generators, HeadConfig, HeadSpec, Loss, Samples
 from enactive.models.language import LanguageEncoder
@@ -98,6 +99,9 @@ class ActionModel(nn.Module):
         """T, observations in a window: the current one and T-1 before it."""
         horizon: int = 16
         """H, actions in a chunk."""
+        relative: bool = False
+        """Predict displacements as places relative to the chunk's begin: the same chunks said
+        another way, see :mod:`enactive.models.chunk_reference`."""
         normalization: Normalizer.Config = field(default_factory=Normalizer.Config)
         """How states and actions are normalised."""
         language: LanguageEncoder.Config = field(default_factory=LanguageEncoder.Config)
@@ -157,6 +161,7 @@ class ActionModel(nn.Module):
         keys = [*wanted, *(statistics_key(one, name) for one in embodiments for name in wanted)]
         self.statistics = {key: dict(statistics[key]) for key in keys if key in statistics}
         self.normalizer = config.normalization.build(wanted, self.statistics, embodiments)
+        self.reference = RelativeChunks(produces, interface.slots) if config.relative else None
         self.language = config.language.build()
         with seeded_initialisation(seed):
             make = config.backbone.build
@@ -205,7 +210,7 @@ class ActionModel(nn.Module):
             progress: told how far it is.
         """
         if self.tokenizer is not None and not self.tokenizer.fitted:
-            normalised = self.normalizer.normalize("action", chunks.to(self.device))
+            normalised = self.normalise_chunk(chunks.to(self.device))
             self.tokenizer.fit(normalised, generator, progress)
 
     def report_tokenizer(self, chunks: Tensor) -> TokenizerReport:
@@ -216,7 +221,24 @@ class ActionModel(nn.Module):
         """
         if self.tokenizer is None:
             raise ValueError("this model has no tokenizer")
-        return report(self.tokenizer, self.normalizer.normalize("action", chunks.to(self.device)))
+        return report(self.tokenizer, self.normalise_chunk(chunks.to(self.device)))
+
+    def normalise_chunk(self, chunk: Tensor, embodiment: Tensor | None = None) -> Tensor:
+        """What the head predicts for ``chunk (B, ..., H, A)``, given in the action space's units.
+
+        Args:
+            chunk: of B windows.
+            embodiment: ``int64 (B,)``, where there are several.
+        """
+        if self.reference is not None:
+            chunk = self.reference.relative(chunk, embodiment)
+        return self.normalizer.normalize("action", chunk, embodiment)
+
+    def denormalise_chunk(self, chunk: Tensor, embodiment: Tensor | None = None) -> Tensor:
+        """The inverse of :meth:`normalise_chunk`, except that with ``relative`` each step is kept
+        within the action space's bounds."""
+        chunk = self.normalizer.denormalize("action", chunk, embodiment)
+        return chunk if self.reference is None else self.reference.displacements(chunk, embodiment)
 
     def features(
         self, batch: Batch, layers: bool = False, noise: Generator | None = None
@@ -261,7 +283,7 @@ class ActionModel(nn.Module):
                 for name, image in batch.images.items()
             }
             batch = replace(batch, images=images)
-        chunk = self.normalizer.normalize("action", batch.action, batch.embodiment)  # (B, H, A)
+        chunk = self.normalise_chunk(batch.action, batch.embodiment)  # (B, H, A)
         features = self.features(batch, noise=generator if self.training else None)
         return self.head.loss(features, chunk, batch.mask, generator)
 
@@ -282,7 +304,7 @@ class ActionModel(nn.Module):
         drawn = self.head.sample(self.features(batch), generator, samples)
         return replace(
             drawn,
-            chunk=self.normalizer.denormalize("action", drawn.chunk, batch.embodiment),
+            chunk=self.denormalise_chunk(drawn.chunk, batch.embodiment),
             cost=drawn.cost + Cost(backbone_passes=1),
         )
 

@@ -211,7 +211,7 @@ class ChunkedPolicy:
         drawn = self.model.sample(batch, generators, self.config.samples)
         chunks = self._own(drawn.chunk.float().cpu())  # (B, S, H, A)
         rows_of = None if batch.embodiment is None else batch.embodiment.to(drawn.chunk.device)
-        scaled = self.model.normalizer.normalize("action", drawn.chunk, rows_of)
+        scaled = self.model.normalise_chunk(drawn.chunk, rows_of)
         normalised = self._own(scaled.float().cpu())
         wanted = (*self.selection.needs_trace, *self.selection.uses_trace)
         trace = {name: drawn.trace[name].cpu() for name in wanted if name in drawn.trace}

@@ -23,6 +23,7 @@ from enactive.seeding import child_seed
 from enactive.training.config import Stage, Training
 from enactive.training.embodiments import embodiment_statistics, embodiments_of, slots_of
 from enactive.training.initial import initial_statistics
+from enactive.training.relative import relative_statistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,26 +66,20 @@ def open_data(config: Training) -> Data:
         else:
             training[name] = subset(dataset)
     interfaces = {name: interface_of(data, config) for name, data in datasets.items()}
-    first_name, first = next(iter(interfaces.items()))
+    first = next(iter(interfaces.values()))
+    spaces = {name: interface.produces for name, interface in interfaces.items()}
+    found = _statistics(datasets, first, config.action_key)
+    if config.model.relative:
+        for name, part in training.items():
+            found[name]["action"] = relative_statistics(part, config, spaces[name])
     embodiments = embodiments_of(config.data)
     if embodiments:
-        spaces = {name: interface.produces for name, interface in interfaces.items()}
         slots = slots_of(config, spaces, embodiments)
         first = replace(first, produces=slots.unified, slots=slots)
-        interfaces = {}  # slots made them alike
-    for name, interface in interfaces.items():
-        if interface.produces != first.produces:
-            raise ConfigurationError(
-                f"data: the actions of {name!r} and {first_name!r} are not in the same space:\n"
-                f"  {first_name}: {first.produces}\n  {name}: {interface.produces}\n"
-                "convert one of the datasets (enactive.actions.convert) before mixing them, or "
-                "name the embodiment of each, so that their actions get slots of their own"
-            )
-    found = _statistics(datasets, first, config.action_key)
-    if first.slots is None:
-        statistics = _merged(found)
+        statistics = embodiment_statistics(slots, embodiments, found)
     else:
-        statistics = embodiment_statistics(first.slots, embodiments, found)
+        _check_same_space(spaces)
+        statistics = _merged(found)
     if config.initial is not None:
         statistics = initial_statistics(config.initial, statistics)
     return Data(
@@ -94,6 +89,18 @@ def open_data(config: Training) -> Data:
         statistics=statistics,
         embodiments=embodiments,
     )
+
+
+def _check_same_space(spaces: Mapping[str, VectorSpace]) -> None:
+    first_name, first = next(iter(spaces.items()))
+    for name, space in spaces.items():
+        if space != first:
+            raise ConfigurationError(
+                f"data: the actions of {name!r} and {first_name!r} are not in the same space:\n"
+                f"  {first_name}: {first}\n  {name}: {space}\n"
+                "convert one of the datasets (enactive.actions.convert) before mixing them, or "
+                "name the embodiment of each, so that their actions get slots of their own"
+            )
 
 
 def interface_of(dataset: Dataset, config: Training) -> Interface:
