@@ -60,7 +60,7 @@ def save(directory: Path, model: ActionModel, checkpoint: Checkpoint, keep: int)
         save_file(_contiguous(checkpoint.ema), temporary / "ema.safetensors")
     save_file(_contiguous(checkpoint.optimizer), temporary / "optimizer.safetensors")
     (temporary / "state.json").write_text(json.dumps(checkpoint.state, indent=1) + "\n")
-    for file in temporary.iterdir():
+    for file in temporary.rglob("*"):
         _sync(file)
     _sync(temporary)
     target = directory / name

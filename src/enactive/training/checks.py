@@ -18,8 +18,21 @@ from enactive.training.config import UNIMPORTANT, Stage, Training
 from enactive.training.data import Data
 
 
-def refuse(config: Training, data: Data, world_size: int, device: torch.device) -> None:
+def refuse(
+    config: Training,
+    data: Data,
+    world_size: int,
+    device: torch.device,
+    assets: Path | None = None,
+) -> None:
     """Raise if the run cannot work.
+
+    Args:
+        config: the run.
+        data: its datasets.
+        world_size: processes.
+        device: of this process.
+        assets: the backbone's files in the checkpoint where the run goes on, if there is one.
 
     Raises:
         ConfigurationError: lists every problem with its field and its fix.
@@ -31,7 +44,7 @@ def refuse(config: Training, data: Data, world_size: int, device: torch.device) 
         *_precision_problems(config, device),
     ]
     if not problems:
-        problems = _model_problems(config, data)
+        problems = _model_problems(config, data, assets)
     if problems:
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigurationError(f"this run cannot work:\n{listing}")
@@ -106,7 +119,7 @@ def _precision_problems(config: Training, device: torch.device) -> list[str]:
     return []
 
 
-def _model_problems(config: Training, data: Data) -> list[str]:
+def _model_problems(config: Training, data: Data, assets: Path | None) -> list[str]:
     if config.model.tokenizer is not None and data.interface.slots is not None:
         return [
             "model.tokenizer: a tokenizer is fitted to one action space, and this run has the "

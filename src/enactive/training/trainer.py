@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from enactive import __version__, configuration
 from enactive.episodes.loader import WindowLoader
-from enactive.models.action_model import ActionModel
+from enactive.models.action_model import ASSETS, ActionModel
 from enactive.models.batch import Batch, from_numpy
 from enactive.models.heads.head import Loss
 from enactive.seeding import torch_generator
@@ -103,7 +103,9 @@ def train(
         torch.set_num_threads(config.threads)
     parallel = Parallel(config.device, config.sharding)
     data = open_data(config)
-    refuse(config, data, parallel.world_size, parallel.device)
+    found = checkpoints.latest(Path(config.run) / "checkpoints")
+    assets = None if found is None else found / ASSETS
+    refuse(config, data, parallel.world_size, parallel.device, assets)
     return _Run(config, data, parallel, progress).run(on_step)
 
 
@@ -127,7 +129,9 @@ class _Run:
         saved = checkpoints.load(found) if found is not None else None
         self.newest = found
         self.position = Position(**saved.state["position"]) if saved else Position(sums={})
-        self.model = config.model.build(data.interface, data.statistics, config.seed)
+        # What a checkpoint holds is not read from where it first came from again.
+        assets = None if found is None else found / ASSETS
+        self.model = config.model.build(data.interface, data.statistics, config.seed, assets)
         self.model.to(parallel.device)
         if saved is not None:
             self.model.load_state_dict(saved.weights)

@@ -68,9 +68,13 @@ class VelocityNetwork(nn.Module):
         embedded = sinusoidal(time, self.width, shortest=4e-3, longest=4.0)  # (B, D)
         condition = self.time(embedded) + self.pooled(features.pooled)  # (B, D)
         y = self.inputs(x) + self.positions  # (B, H, D)
-        for layer in self.layers:
-            y = layer(y, features.tokens, condition)
+        for place, layer in enumerate(self.layers):
+            y = layer(y, self.memory(features, place), condition)
         return self.out(self.norm(y)).float()
+
+    def memory(self, features: Features, place: int) -> Tensor:
+        """What the layer at ``place`` attends to: ``(B, N, D)``."""
+        return features.tokens
 
 
 class FlowMatching(Head):
@@ -96,7 +100,12 @@ class FlowMatching(Head):
             """Make the head, see :meth:`HeadConfig.build`."""
             return FlowMatching(self, spec)
 
-    def __init__(self, config: FlowMatching.Config, spec: HeadSpec) -> None:
+    def __init__(
+        self,
+        config: FlowMatching.Config,
+        spec: HeadSpec,
+        network: type[VelocityNetwork] = VelocityNetwork,
+    ) -> None:
         super().__init__(spec)
         if not 1 <= config.steps <= 1000:
             raise ValueError(f"head.steps must be from 1 to 1000, got {config.steps}")
@@ -104,7 +113,7 @@ class FlowMatching(Head):
             raise ValueError(f"head.draws must be at least 1, got {config.draws}")
         self.steps = config.steps
         self.draws = config.draws
-        self.network = VelocityNetwork(config, spec)
+        self.network = network(config, spec)
 
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Squared error of the velocity, see :meth:`Head.loss`."""
