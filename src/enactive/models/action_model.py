@@ -158,7 +158,11 @@ class ActionModel(nn.Module):
         states = {state.name: state.size for state in consumes.states}
         wanted = {"action": produces.size, **states}
         embodiments = interface.embodiments
-        keys = [*wanted, *(statistics_key(one, name) for one in embodiments for name in wanted)]
+        shared = config.normalization.shared if embodiments else tuple(wanted)
+        keys = [name for name in wanted if name in shared]
+        keys += [
+            statistics_key(e, name) for e in embodiments for name in wanted if name not in keys
+        ]
         self.statistics = {key: dict(statistics[key]) for key in keys if key in statistics}
         self.normalizer = config.normalization.build(wanted, self.statistics, embodiments)
         self.reference = RelativeChunks(produces, interface.slots) if config.relative else None

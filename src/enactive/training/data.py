@@ -81,7 +81,9 @@ def open_data(config: Training) -> Data:
         _check_same_space(spaces)
         statistics = _merged(found)
     if config.initial is not None:
-        statistics = initial_statistics(config.initial, statistics)
+        features = ("action", *(state.name for state in first.consumes.states))
+        used = config.model.normalization.shared if embodiments else features
+        statistics = initial_statistics(config.initial, statistics, used)
     return Data(
         training=training,
         validation=held_out,

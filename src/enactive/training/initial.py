@@ -8,7 +8,7 @@ embodiment's decoder, a head of another kind), are drawn from the run's seed as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,25 @@ def model_directory(initial: Initial) -> Path:
     return path
 
 
-def initial_statistics(initial: Initial, own: Mapping[str, Any]) -> dict[str, Any]:
+def initial_statistics(
+    initial: Initial, own: Mapping[str, Any], used: Collection[str]
+) -> dict[str, Any]:
     """The run's own statistics, with those of ``initial.statistics`` taken over.
 
+    Args:
+        initial: where from.
+        own: of the run's data.
+        used: names of the features that have one set of statistics in this run.
+
     Raises:
-        ConfigurationError: the other model has none of that name.
+        ConfigurationError: the other model has none of that name, or this one would not use them.
     """
+    for name in initial.statistics:
+        if name not in used:
+            raise ConfigurationError(
+                f"initial.statistics: {name!r} has statistics for each embodiment here, or is no "
+                f"feature; name it in model.normalization.shared first. {suggest(name, used)}"
+            )
     path = model_directory(initial) / "statistics.json"
     theirs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for name in initial.statistics:
