@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ class PlanningExpert(Protocol):
 
     Registered as the class, which is made without arguments. Memories are immutable.
     """
+
+    version: ClassVar[int]
+    """Part of what describes the policy; rises when the expert acts differently."""
 
     def begin(self, task: str, seed: int) -> Any:
         """The memory of an episode that begins."""
@@ -131,7 +134,9 @@ class ExpertPolicy:
         return self.world.accepts
 
     def describe(self) -> Mapping[str, Any]:
-        return {"policy": "expert", **asdict(self.config)}
+        expert = self.expert
+        version = {"version": expert.version} if isinstance(expert, PlanningExpert) else {}
+        return {"policy": "expert", **asdict(self.config), **version}
 
     def begin(self, task: Task, seed: int) -> ExpertMemory:
         expert = self.expert

@@ -57,6 +57,7 @@ STATES: Mapping[str, StateVector] = {
     vector.name: vector
     for vector in (
         StateVector(name="proprio", names=("pusher.x", "pusher.y"), unit="px"),
+        StateVector(name="velocity", names=("pusher.vx", "pusher.vy"), unit="px/s"),
         StateVector(
             name="block",
             names=("block.x", "block.y", "block.cos", "block.sin"),
@@ -94,7 +95,8 @@ class PushT(GymnasiumWorld):
         cameras: tuple[str, ...] = added(("top",))
         """The picture; empty draws nothing, which makes the world several times as fast."""
         states: tuple[str, ...] = added(("proprio",))
-        """State vectors that are shown: of ``"proprio"``, ``"block"`` and ``"keypoints"``."""
+        """State vectors that are shown: of ``"proprio"``, ``"velocity"``, ``"block"`` and
+        ``"keypoints"``."""
         privileged: bool = added(True)
         """Give ``Observation.privileged["pusht"]``, which the planner reads."""
 
@@ -133,13 +135,16 @@ def _truth(env: Any) -> NDArray[np.float64]:
 
 _READ: Mapping[str, Callable[[Any], NDArray[np.float64]]] = {
     "agent_pos": lambda env: np.array(env.agent.position),
+    "velocity": lambda env: np.array(env.agent.velocity),
     "block": _block,
     "keypoints": _corners,
     "truth": _truth,
 }
 """Key to how it is read from the environment."""
 
-_KEYS = {"proprio": "agent_pos", "block": "block", "keypoints": "keypoints"}
+_KEYS = {
+    "proprio": "agent_pos", "velocity": "velocity", "block": "block", "keypoints": "keypoints"
+}  # fmt: skip
 
 
 def _mapping(config: PushT.Config) -> GymnasiumWorld.Config:

@@ -9,15 +9,16 @@ The simulator has the world's bodies, walls and solver. Without its contact cach
 bit-equal to the world, which does not matter: it is set to the true state before every push.
 
 What the planner does has two modes on purpose: an episode's seed decides whether the pusher goes
-round the T with rising or with falling angle, and small differences between scores. The same state
-is therefore followed by different actions in different episodes, as in people's demonstrations.
+round the T with rising or with falling angle, besides its pace and small differences between
+scores. The same state is therefore followed by different actions in different episodes, as in
+people's demonstrations; :mod:`enactive.evaluation.multimodality` measures it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,8 @@ class PlannerMemory:
     seed: int
     turn: int
     """1 or -1: which way round the T."""
+    pace: float
+    """Share of the fastest speed that the episode goes at."""
     pushes: int = 0
     """Pushes planned so far: names the random stream of the next."""
     path: tuple[tuple[float, float], ...] = ()
@@ -73,15 +76,20 @@ class PlannerMemory:
 class PushTPlanner:
     """Expert of PushT; a pure function of the state and the memory that it hands on."""
 
+    version: ClassVar[int] = 1
+    """Rises when other actions are planned from the same state."""
     jitter: float = 0.1
     """Random part of a push's score: standard deviation of the logarithm. It breaks ties."""
+    slowest: float = 0.8
+    """Smallest pace of an episode; they are evenly distributed up to 1."""
     lookahead: int = 6
     """Best pushes whose best successors are looked at before one is taken; 0 takes the best."""
 
     def begin(self, task: str, seed: int) -> PlannerMemory:
         """The memory of an episode that begins; the seed decides the way round."""
-        turn = 1 if numpy_generator(seed, "pusht_planner", "turn").random() < 0.5 else -1
-        return PlannerMemory(seed=seed, turn=turn)
+        generator = numpy_generator(seed, "pusht_planner", "episode")
+        turn = 1 if generator.random() < 0.5 else -1
+        return PlannerMemory(seed=seed, turn=turn, pace=generator.uniform(self.slowest, 1.0))
 
     def act(
         self, truth: NDArray[np.float64], memory: PlannerMemory
@@ -108,10 +116,8 @@ class PushTPlanner:
         now = np.array(path[0])
         following = np.array(path[min(1, len(path) - 1)])
         target = now + (LAG - 1.0) * (following - now)
-        following_memory = PlannerMemory(
-            seed=memory.seed, turn=memory.turn, pushes=pushes, path=path, waiting=waiting
-        )
-        return np.clip(target, 0.0, BOARD).astype(np.float32), following_memory
+        handed_on = replace(memory, pushes=pushes, path=path, waiting=waiting)
+        return np.clip(target, 0.0, BOARD).astype(np.float32), handed_on
 
     def plan(self, truth: NDArray[np.float64], memory: PlannerMemory) -> Array:
         """``(N, 2)``: where the pusher shall be after each control step until the push is over."""
@@ -135,8 +141,8 @@ class PushTPlanner:
         begin = corners[-1]
         direction = to_board(contacts().direction[choice], pose) - pose[:2]
         end = begin + pushes.length[choice] * direction
-        going = _timed(corners, GO_SPEED)
-        speed = PUSH_SPEED if pushes.length[choice] > 30 else PUSH_SPEED / 2
+        going = _timed(corners, memory.pace * GO_SPEED)
+        speed = memory.pace * (PUSH_SPEED if pushes.length[choice] > 30 else PUSH_SPEED / 2)
         return np.clip(np.concatenate([going, _timed(np.stack([begin, end]), speed)]), 0.0, BOARD)
 
     def _value(
