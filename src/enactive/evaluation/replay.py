@@ -22,8 +22,8 @@ import numpy as np
 
 from enactive.configuration import config_hash, from_dict, to_dict
 from enactive.episodes.episode import observation_hashes
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.recording import Recording, executable
-from enactive.evaluation.results import write_atomically
 from enactive.evaluation.sources import headers, recordings
 from enactive.evaluation.worlds import build_world
 from enactive.observations import Observation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from enactive.actions.decision import Cost
 from enactive.configuration import from_dict, to_dict
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.plan import EvaluationProtocol
 from enactive.evaluation.statistics import Interval, clustered_wilson, wilson
 
@@ -159,11 +159,3 @@ def rate(outcomes: Iterable[bool], confidence: float = 0.95) -> Rate:
         episodes=len(listed),
         interval=wilson(sum(listed), len(listed), confidence),
     )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path``, then rename: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -29,11 +29,12 @@ from enactive.episodes.journal import Journal
 from enactive.episodes.provenance import provenance
 from enactive.evaluation.collect import collect
 from enactive.evaluation.evaluate import evaluate
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.plan import Rules, evaluation_plan, join, swap_plan
 from enactive.evaluation.progress import progress_bar
 from enactive.evaluation.replay import ReplayReport, replay_all
 from enactive.evaluation.report.write import write_report
-from enactive.evaluation.results import Evaluation, summarise, write_atomically
+from enactive.evaluation.results import Evaluation, summarise
 from enactive.evaluation.sources import headers, training_record
 from enactive.models.action_model import ActionModel
 from enactive.models.backbones.small_vla import SmallVLA

@@ -14,9 +14,9 @@ from enactive.evaluation.claims.claim import Figure, slug
 from enactive.evaluation.claims.contents import Table
 from enactive.evaluation.claims.results import Result, as_json, to_text
 from enactive.evaluation.claims.verdict import Ruling
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.report.html import section, table
 from enactive.evaluation.report.write import ONLY_THIS_FILE
-from enactive.evaluation.results import write_atomically
 
 HOW = (
     "Intervals are Student's t over seeds: each seed trains and evaluates anew, and is one sample. "

@@ -18,7 +18,7 @@ from typing import IO
 from enactive.evaluation.claims.claim import Claim, ClaimError, Measurement
 from enactive.evaluation.claims.process import UnitProcess
 from enactive.evaluation.claims.units import Record, Request, order, source_digest, unit_directory
-from enactive.evaluation.results import write_atomically
+from enactive.evaluation.files import write_atomically
 
 Listener = Callable[[Record], None]
 """Called with each record as it comes in."""

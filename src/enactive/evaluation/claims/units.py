@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from enactive.evaluation.claims.claim import Claim, ClaimError, Measurement, slug
-from enactive.evaluation.results import write_atomically
+from enactive.evaluation.files import write_atomically
 from enactive.registry import Registry
 from enactive.seeding import numpy_generator
 

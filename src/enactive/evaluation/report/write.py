@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import enactive
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.report import details, overview
 from enactive.evaluation.report.contents import Contents, Recordings, gather
 from enactive.evaluation.report.numbers import as_json, as_markdown
-from enactive.evaluation.results import summarise, write_atomically
+from enactive.evaluation.results import summarise
 
 PLAY_WHEN_SEEN = """
 const seen = new IntersectionObserver(entries => entries.forEach(entry =>
