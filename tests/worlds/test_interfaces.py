@@ -21,7 +21,7 @@ from enactive.evaluation.collect import collect
 from enactive.policies.expert import ExpertPolicy
 from enactive.worlds.checks import check_world
 from enactive.worlds.controls import HAND, BaseFrame, EndEffectorAbsolute, EndEffectorDelta
-from enactive.worlds.interfaces import EXPERT_FUNCTION, INTERFACES, MetaWorldInterface, expert_noise
+from enactive.worlds.interfaces import EXPERT, INTERFACES, MetaWorldInterface, expert_noise
 from enactive.worlds.metaworld import ACTION_SPACE, MetaWorld
 from enactive.worlds.metaworld_experts import expert_action
 from enactive.worlds.pool import WorldPool
@@ -80,7 +80,7 @@ def test_the_expert_causes_the_same_motion(name: str) -> None:
     np.testing.assert_array_equal(seen.state["proprio"][:3], other.state["scene"][:3])
     for _ in range(40):
         native = expert_action(TASK, seen.privileged["metaworld"])
-        command = other.privileged["expert"].astype(np.float32)
+        command = other.privileged[EXPERT].astype(np.float32)
         np.testing.assert_allclose(world.native(command), native, atol=2e-6)
         seen, other = plain.step(native).observation, world.step(command).observation
         np.testing.assert_allclose(other.state["scene"][:3], seen.state["proprio"][:3], atol=1e-4)
@@ -98,7 +98,7 @@ def test_a_turned_base_turns_what_is_relative_to_it_and_nothing_else() -> None:
     tool, turned_tool = CONFIGS["tool_delta"].build(), CONFIGS["turned_tool"].build()
     task = fixed.spec.task(TASK).task()
     seen = {world: world.reset(task, 0) for world in (fixed, turned, tool, turned_tool)}
-    expert = {world: seen[world].privileged["expert"] for world in seen}
+    expert = {world: seen[world].privileged[EXPERT] for world in seen}
     np.testing.assert_allclose(expert[tool], expert[turned_tool], atol=1e-12)
     np.testing.assert_allclose(TURNED.scene_vector(expert[turned][:3]), expert[fixed][:3])
     assert np.abs(expert[turned] - expert[fixed]).max() > 1e-4
@@ -147,9 +147,7 @@ def test_configuration_survives_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ee_absolute", "joint_delta"])
 def test_demonstrations_are_collected_the_ordinary_way(name: str, tmp_path: Path) -> None:
     config = CONFIGS[name]
-    expert = ExpertPolicy.Config(
-        expert=EXPERT_FUNCTION, privileged="expert", noise=expert_noise(config, 0.005), noise_hold=4
-    )
+    expert = ExpertPolicy.Config(noise=expert_noise(config, 0.005), noise_hold=4)
     with WorldPool(config, 0) as pool, Journal.open(tmp_path / "journal.sqlite") as journal:
         found = collect(pool, expert.build(pool.spec), [TASK], 1, journal)
         dataset = compact(journal, tmp_path / "dataset", ids={r.id for r in found.kept})

@@ -57,6 +57,8 @@ class Arguments:
     """Actions of a chunk that are executed before the policy looks again."""
     samples: int = 1
     """Candidates that a chunk policy draws at each prediction."""
+    embodiment: str = ""
+    """Which of a model's embodiments acts; by default the one whose actions the world accepts."""
     weights: Literal["auto", "ema", "model"] = "auto"
     """Averaged or last weights of a checkpoint; auto takes the average where there is one."""
     device: str = "cpu"

@@ -37,8 +37,8 @@ def find_policy(arguments: Any) -> Found:
     """The policy that ``arguments.policy`` names.
 
     Args:
-        arguments: with ``policy``, ``execute``, ``samples``, ``selection``, ``weights`` and
-            ``device``.
+        arguments: with ``policy``, ``execute``, ``samples``, ``selection``, ``embodiment``,
+            ``weights`` and ``device``.
 
     Raises:
         UserError: it is neither a checkpoint nor one of :data:`BUILT_IN`.
@@ -76,6 +76,27 @@ def _built_in(name: str, spec: WorldSpec) -> Any:
     return HoldPolicy(spec.accepts, still)
 
 
+def _embodiment(model: Any, spec: WorldSpec | None) -> str:
+    """The one of a model's embodiments whose actions the world accepts; empty if it has no names.
+
+    Raises:
+        UserError: none fits, or several do.
+    """
+    from enactive.actions.compare import compare
+
+    slots = model.interface.slots
+    if slots is None or spec is None:
+        return ""
+    fitting = [name for name, space in slots.spaces.items() if not compare(space, spec.accepts)]
+    if len(fitting) != 1:
+        what = "several fit" if fitting else "none fits"
+        raise UserError(
+            f"the model has the embodiments {', '.join(slots.names)} and {what} {spec.name}; "
+            f"name one with --embodiment{', for example ' + fitting[0] if fitting else ''}"
+        )
+    return fitting[0]
+
+
 def _trained(path: Path, arguments: Any) -> Found:
     from enactive.evaluation.sources import training_record
     from enactive.models.action_model import ActionModel
@@ -94,10 +115,19 @@ def _trained(path: Path, arguments: Any) -> Found:
             samples=arguments.samples,
             selection=arguments.selection or Single.Config(),
         )
-        policy = ChunkedPolicy(config, model, label=path.name)
+
+        def build(spec: WorldSpec | None) -> ChunkedPolicy:
+            with wiring():
+                embodiment = arguments.embodiment or _embodiment(model, spec)
+                chosen = dataclasses.replace(config, embodiment=embodiment)
+                return ChunkedPolicy(chosen, model, label=path.name)
+
+        if model.interface.slots is None:  # what is wrong without a world is said now
+            build(None)
+
         datasets = training_datasets(checkpoint)
     return Found(
-        build=lambda spec: policy,
+        build=build,
         world=recorded_world(datasets),
         tasks=recorded_tasks(datasets),
         training=training_record(datasets) if datasets else None,

@@ -30,8 +30,9 @@ from enactive.worlds.metaworld_experts import METRES_PER_UNIT
 from enactive.worlds.metaworld_experts import expert_action as native_expert
 from enactive.worlds.world import Snapshot, Step, WorldSpec
 
-EXPERT = "expert"
-"""Name of the privileged vector that holds what Meta-World's expert would do, in this interface."""
+EXPERT = "metaworld_interface"
+"""Name of the privileged vector that holds what Meta-World's expert would do, in this interface;
+also the world's own name, so that :class:`enactive.policies.expert.ExpertPolicy` finds both."""
 
 _XYZ = ("x", "y", "z")
 
@@ -175,18 +176,14 @@ class MetaWorldInterface:
 
 
 def expert_action(task_name: str, privileged: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Meta-World's expert in the interface's own commands, for ``ExpertPolicy.Config(expert=...,
-    privileged="expert")``: the world has converted its action already, knowing the arm's state.
+    """Meta-World's expert in the interface's own commands: the world has converted its action
+    already, knowing the arm's state.
 
     Args:
         task_name: not needed.
-        privileged: ``observation.privileged["expert"]``, ``(A,)``.
+        privileged: ``observation.privileged[EXPERT]``, ``(A,)``.
     """
     return privileged.astype(np.float32)
-
-
-EXPERT_FUNCTION = f"{__name__}:expert_action"
-"""Where :func:`expert_action` is, for :class:`enactive.policies.expert.ExpertPolicy`."""
 
 
 def expert_noise(config: MetaWorldInterface.Config, metres: float) -> float:
@@ -212,7 +209,7 @@ def _spec(config: MetaWorldInterface.Config, inner: WorldSpec) -> WorldSpec:
         privileged = (*privileged, expert)
     return replace(
         inner,
-        name="metaworld_interface",
+        name=EXPERT,
         observations=replace(
             inner.observations,
             states=(PROPRIO, ANGLES, OBJECTS, SCENE),
