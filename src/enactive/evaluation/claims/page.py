@@ -54,7 +54,7 @@ def file_name(number: int, figure: Figure) -> str:
 def as_markdown(result: Result, drawn: Sequence[Figure]) -> str:
     """The page as Markdown; pictures lie in ``figures/`` beside it."""
     claim = result.claim
-    lines = [f"# {claim.title}", "", f"**{str(result.verdict.ruling).capitalize()}.** "]
+    lines = [f"# {claim.title}", "", f"**{result.headline.capitalize()}.** "]
     lines[-1] += contents.verdict_line(result)
     lines += ["", f"> {claim.statement}", "", f"Source: {claim.source}.".replace("..", "."), ""]
     lines += [f"- {caution}" for caution in result.cautions]
@@ -168,16 +168,17 @@ def as_html(result: Result, drawn: Sequence[Figure]) -> str:
         for package in ("enactive.evaluation.report", "enactive.evaluation.claims")
     )
     nav = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in sections)
+    kind = KIND[Ruling.INCONCLUSIVE if result.quick else verdict.ruling]
     cautions = "".join(f"<li>{escape(text)}</li>" for text in result.cautions)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{ONLY_THIS_FILE}">'
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(claim.title)}: {verdict.ruling}</title><style>{style}</style>"
+        f"<title>{escape(claim.title)}: {result.headline}</title><style>{style}</style>"
         f"</head><body><header><div><h1>{escape(claim.title)}</h1>"
         f'<p class="statement">{escape(claim.statement)}</p>'
-        f'<p class="ruling {KIND[verdict.ruling]}">{verdict.ruling}</p>'
+        f'<p class="ruling {kind}">{result.headline}</p>'
         f"<p>{escape(contents.verdict_line(result))}</p>"
         f'<p class="note">Source: {escape(claim.source)}</p>'
         + (f'<ul class="cautions">{cautions}</ul>' if cautions else "")

@@ -64,6 +64,11 @@ class Result:
         return sum(record.seconds for record in self.records) / 60
 
     @property
+    def headline(self) -> str:
+        """The verdict, which a quick run does not have."""
+        return "quick run, no verdict" if self.quick else str(self.verdict.ruling)
+
+    @property
     def command(self) -> str:
         """What runs it again."""
         return f"enactive claim {self.reference}{' --quick' if self.quick else ''}"
