@@ -50,9 +50,9 @@ OBJECTS = StateVector(
 )
 SCENE = StateVector(
     name="scene",
-    names=tuple(f"{point}.{axis}" for point in ("hand", *POINTS) for axis in _XYZ),
+    names=(*(f"{point}.{axis}" for point in ("hand", *POINTS) for axis in _XYZ), "gripper"),
     unit="m in the scene, as a camera that stands beside the table would measure it, wherever the "
-    "base is; 0 for what the task does not have",
+    "base is, 0 for what the task does not have; gripper opening from 0 (closed) to 1 (open)",
 )
 
 
@@ -158,7 +158,7 @@ class MetaWorldInterface:
             "proprio": np.concatenate([frame.point(hand), gripper]),
             "joints": self._kinematics().joints,
             "objects": based.reshape(-1),
-            "scene": np.concatenate([hand, points.reshape(-1)]),
+            "scene": np.concatenate([hand, points.reshape(-1), gripper]),
         }
         privileged = dict(observation.privileged)
         if self._config.simulation.privileged:
