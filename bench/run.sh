@@ -13,5 +13,6 @@ $python bench/lerobot_interop.py --lerobot-python $lerobot/bin/python \
   --out bench/results/lerobot_interop.json
 $python bench/training_step.py --lerobot-python $lerobot/bin/python
 $python bench/rollouts.py
+$python bench/action_tokenizers.py
 $python bench/kill_recording.py
 $python bench/kill_training.py

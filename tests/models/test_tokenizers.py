@@ -500,7 +500,7 @@ def test_more_scale_is_more_precise_and_longer() -> None:
 @given(st.lists(st.integers(-3, 1026), max_size=H * A), st.integers(0, 5))
 def test_malformed_rows_are_cut_or_filled_with_zeros(row: list[int], extra: int) -> None:
     assert DCT.end is not None
-    table, starts, sizes = DCT.code.expansions
+    table = DCT.pairs.expansions
     padded = [*row, *[DCT.end] * (H * A - len(row))]
     if extra and len(row) < H * A - extra:
         padded[-extra:] = [0] * extra  # something after the end
@@ -508,9 +508,10 @@ def test_malformed_rows_are_cut_or_filled_with_zeros(row: list[int], extra: int)
     for one in padded:
         if one == DCT.end:
             break
-        if 0 <= one < DCT.code.count:
-            wanted += (table[starts[one] : starts[one] + sizes[one]] + DCT.low).tolist()
-    meaningful = [0 <= one < DCT.code.count or one == DCT.end for one in padded]
+        if 0 <= one < DCT.pairs.count:
+            begin, size = table.starts[one], table.sizes[one]
+            wanted += (table.symbols[begin : begin + size] + int(DCT.low)).tolist()
+    meaningful = [0 <= one < DCT.pairs.count or one == DCT.end for one in padded]
     first = padded.index(DCT.end) if DCT.end in padded else len(padded)
     clean = all(meaningful) and all(one == DCT.end for one in padded[first:])
     expected = (wanted + [0] * (H * A))[: H * A]
@@ -540,7 +541,7 @@ def test_coefficients_beyond_the_alphabet_are_cut_to_it() -> None:
 
 def test_few_chunks_leave_ids_without_a_meaning() -> None:
     tokenizer = fitted_dct(chunks(3))
-    count = tokenizer.code.count
+    count = tokenizer.pairs.count
     assert count < tokenizer.vocabulary - 1
     ids = tokenizer.encode(chunks(3))
     assert tokenizer.decode(ids).valid.all()

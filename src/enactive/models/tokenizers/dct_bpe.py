@@ -22,20 +22,17 @@ to zeros; see :meth:`DctBpe.decode` for what it decodes to here.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from enactive.models.tokenizers.byte_pairs import MOST_SYMBOLS, BytePairs, Integers, learn
 from enactive.models.tokenizers.tokenizer import Decoded, Progress, Tokenizer, TokenizerConfig
-
-# Integer k of the alphabet is the character at _FIRST + k where pairs are learned and looked up.
-# From there up to the surrogates no code point is a space, a control or a combining character.
-_FIRST, _LAST = 0x4E00, 0xD7FF
 
 
 class DctBpe(Tokenizer):
@@ -84,8 +81,8 @@ class DctBpe(Tokenizer):
         self.register_buffer("symbols", torch.zeros((), dtype=torch.long))
         self.register_buffer("merges", torch.full((config.vocabulary, 2), -1))
         self.register_buffer("transform", dct_matrix(horizon), persistent=False)
-        self._code: _Code | None = None
-        self.register_load_state_dict_post_hook(_forget_code)
+        self._pairs: BytePairs | None = None
+        self.register_load_state_dict_post_hook(_forget_pairs)
 
     def coefficients(self, chunk: Tensor) -> Tensor:
         """The rounded coefficients, cut to the alphabet: ``int64 (B, H * A)``, low ones first.
@@ -106,37 +103,40 @@ class DctBpe(Tokenizer):
         spare = math.ceil(self.config.margin * (largest - smallest))
         low = smallest - spare
         count = largest + spare - low + 1
-        if count > min(self.vocabulary - 1, _LAST - _FIRST):
+        if count > min(self.vocabulary - 1, MOST_SYMBOLS):
             raise ValueError(
                 f"tokenizer.vocabulary is {self.vocabulary} and the training chunks have "
                 f"coefficients from {smallest} to {largest}: {count} ids before any is merged. "
                 "Give a larger tokenizer.vocabulary or a smaller tokenizer.scale, or normalise "
                 "actions so that outliers are cut (normalization.action: quantiles)"
             )
-        merges = _learn(_rows(whole - low), count, self.vocabulary - 1, self.vocabulary)
+        merges = learn((whole - low).cpu().numpy(), count, self.vocabulary - 1)
         self.low.fill_(low)
         self.symbols.fill_(count)
         self.merges.fill_(-1)
         self.merges[: len(merges)] = torch.tensor(merges, dtype=torch.long).view(-1, 2)
-        self._code = None
+        self._pairs = None
 
     @property
-    def code(self) -> _Code:
-        """What the merged pairs stand for, made of the buffers when it is first needed."""
-        if self._code is None:
+    def pairs(self) -> BytePairs:
+        """The byte-pair encoding, made of the buffers when it is first needed.
+
+        Raises:
+            NotFitted: there is none yet.
+        """
+        if self._pairs is None:
             self.require_fitted()
-            self._code = _Code.of(
-                int(self.symbols), [(int(a), int(b)) for a, b in self.merges.tolist() if a >= 0]
-            )
-        return self._code
+            merges = [(int(a), int(b)) for a, b in self.merges.tolist() if a >= 0]
+            self._pairs = BytePairs(int(self.symbols), merges)
+        return self._pairs
 
     def encode(self, chunk: Tensor) -> Tensor:
         """Ids, padded with ``end``, see :meth:`Tokenizer.encode`."""
-        encodings = self.code.encoder.encode_batch(_rows(self.coefficients(chunk) - self.low))
-        rows = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        ids = np.full((len(rows), self.length), self.end, dtype=np.int64)
-        ids[np.arange(self.length) < lengths[:, None]] = [one for row in rows for one in row]
+        pairs = self.pairs
+        flat, lengths = pairs.encode((self.coefficients(chunk) - self.low).cpu().numpy())
+        ids = np.full((len(chunk), self.length), self.end, dtype=np.int64)
+        longest = int(lengths.max(initial=0))
+        ids[:, :longest][np.arange(longest) < lengths[:, None]] = flat
         return torch.from_numpy(ids).to(chunk.device)
 
     def decode(self, ids: Tensor, generator: Generator | None = None) -> Decoded:
@@ -147,40 +147,58 @@ class DctBpe(Tokenizer):
         without a meaning are left out, integers past H A are cut off, missing ones are 0: the
         low frequencies that are there count.
         """
-        table, starts, sizes = (part.to(ids.device) for part in self.code.expansions)
-        known = self._known(ids)
-        which = torch.where(known, ids, torch.zeros_like(ids))
-        size = torch.where(known, sizes[which], torch.zeros_like(ids))  # (B, L)
-        flat_size = size.flatten()
-        begins = flat_size.cumsum(0) - flat_size
-        owner = torch.repeat_interleave(flat_size)  # (total integers,)
-        within = torch.arange(len(owner), device=ids.device) - begins[owner]
-        integers = table[starts[which].flatten()[owner] + within] + self.low
-        row_begins = begins.view_as(size)[:, :1]  # (B, 1)
-        place = torch.arange(len(owner), device=ids.device)
-        row = owner // self.length
-        column = place - row_begins[row, 0]
-        fits = column < self.length
-        whole = torch.zeros(len(ids), self.length, dtype=torch.long, device=ids.device)
-        whole[row[fits], column[fits]] = integers[fits]
-        coefficients = whole.view(-1, self.horizon, self.action_size).float() / self.config.scale
+        rows = self._read(ids)
+        symbols, _ = self.pairs.decode(rows.ids)
+        if (rows.integers == self.length).all():
+            whole = symbols.reshape(len(ids), self.length)
+        else:
+            row = np.repeat(np.arange(len(ids)), rows.integers)
+            begin = np.cumsum(rows.integers) - rows.integers
+            column = np.arange(len(symbols)) - begin[row]
+            fits = column < self.length
+            whole = np.full((len(ids), self.length), -int(self.low), dtype=np.int64)  # integer 0
+            whole[row[fits], column[fits]] = symbols[fits]
+        integers = torch.from_numpy(whole).to(self.low.device) + self.low  # (B, H * A)
+        coefficients = integers.view(-1, self.horizon, self.action_size).float() / self.config.scale
         chunk = torch.matmul(self.transform.T, coefficients)  # (B, H, A)
-        return Decoded(chunk=chunk, valid=self._well_formed(ids, known, size))
+        return Decoded(chunk=chunk, valid=torch.from_numpy(rows.valid).to(chunk.device))
 
     def is_valid(self, ids: Tensor) -> Tensor:
         """Which rows stand for exactly H A integers, see :meth:`decode`."""
-        known = self._known(ids)
-        sizes = self.code.expansions[2].to(ids.device)
-        which = torch.where(known, ids, torch.zeros_like(ids))
-        return self._well_formed(ids, known, sizes[which] * known)
+        return torch.from_numpy(self._read(ids).valid).to(ids.device)
 
-    def _known(self, ids: Tensor) -> Tensor:
-        """``bool (B, L)``: ids before the first ``end`` that have a meaning."""
-        before = (ids == self.end).cumsum(-1) == 0
-        return before & (ids >= 0) & (ids < self.code.count)
+    def _read(self, ids: Tensor) -> _Rows:
+        """What there is in rows of ids ``(B, L)``, before their first ``end``."""
+        array = ids.cpu().numpy()
+        ends = array == self.end
+        count = ends.sum(1)  # (B,)
+        lengths = np.where(count > 0, ends.argmax(1), self.length)
+        before = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
+        used = array[:, : before.shape[1]][before]
+        known = (used >= 0) & (used < self.pairs.count)
+        row = np.repeat(np.arange(len(array)), lengths)
+        if known.all():
+            clean = count == self.length - lengths
+        else:
+            clean = (count == self.length - lengths) & (
+                np.bincount(row[~known], minlength=len(array)) == 0
+            )
+            used, row = used[known], row[known]
+        sizes = self.pairs.expansions.sizes.take(used)
+        integers = np.bincount(row, weights=sizes, minlength=len(array)).astype(np.int64)
+        return _Rows(used, integers, clean & (integers == self.length))
 
-    def _well_formed(self, ids: Tensor, known: Tensor, size: Tensor) -> Tensor:
-        return (known | (ids == self.end)).all(-1) & (size.sum(-1) == self.length)
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of ids, read."""
+
+    ids: Integers
+    """Those with a meaning, of all rows one after the other, ``int64 (total,)``."""
+    integers: Integers
+    """How many integers each row's stand for, ``int64 (B,)``."""
+    valid: NDArray[np.bool_]
+    """``(B,)``: rows that are well formed."""
 
 
 def dct_matrix(steps: int) -> Tensor:
@@ -192,70 +210,6 @@ def dct_matrix(steps: int) -> Tensor:
     return matrix.float()
 
 
-@dataclass(frozen=True, slots=True)
-class _Code:
-    """Ids and the integers (from 0) that they stand for."""
-
-    count: int
-    """Ids that have a meaning: 0, ..., count - 1."""
-    expansions: tuple[Tensor, Tensor, Tensor]
-    """Integers of all ids in a row, where each id's begin in it, and how many they are."""
-    encoder: Any
-    """A ``tokenizers.Tokenizer`` over characters."""
-
-    @classmethod
-    def of(cls, symbols: int, merges: list[tuple[int, int]]) -> _Code:
-        from tokenizers import Tokenizer as Encoder
-        from tokenizers.models import BPE
-
-        texts = [chr(_FIRST + k) for k in range(symbols)]
-        ids = {text: k for k, text in enumerate(texts)}
-        for left, right in merges:
-            # Two pairs may make the same text, which is one id.
-            if ids.setdefault(texts[left] + texts[right], len(texts)) == len(texts):
-                texts.append(texts[left] + texts[right])
-        encoder = Encoder(BPE(vocab=ids, merges=[(texts[a], texts[b]) for a, b in merges]))
-        sizes = torch.tensor([len(text) for text in texts])
-        codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4").astype(np.int64)
-        table = torch.from_numpy(codes - _FIRST)
-        return cls(len(texts), (table, sizes.cumsum(0) - sizes, sizes), encoder)
-
-
-def _learn(rows: list[str], symbols: int, most: int, limit: int) -> list[tuple[int, int]]:
-    """The pairs to merge, in order, as ids.
-
-    Args:
-        rows: the training rows as characters.
-        symbols: size of the alphabet.
-        most: ids to make, with the alphabet.
-        limit: pairs to return, at most. More pairs than new ids are possible, if rarely.
-    """
-    from tokenizers import Tokenizer as Encoder
-    from tokenizers.models import BPE
-    from tokenizers.trainers import BpeTrainer
-
-    alphabet = [chr(_FIRST + k) for k in range(symbols)]
-    learner = Encoder(BPE())
-    trainer = BpeTrainer(
-        vocab_size=most, min_frequency=2, show_progress=False, initial_alphabet=alphabet
-    )
-    learner.train_from_iterator(rows, trainer=trainer, length=len(rows))
-    texts = {text: k for k, text in enumerate(alphabet)}
-    merges: list[tuple[int, int]] = []
-    for left, right in json.loads(learner.to_str())["model"]["merges"][:limit]:
-        merges.append((texts[left], texts[right]))
-        texts.setdefault(left + right, len(texts))
-    return merges
-
-
-def _rows(integers: Tensor) -> list[str]:
-    """Integers from 0, ``int64 (N, L)``, as N texts of L characters."""
-    codes = (integers.cpu().numpy() + _FIRST).astype("<u4")
-    text = codes.tobytes().decode("utf-32-le")
-    length = codes.shape[1]
-    return [text[k : k + length] for k in range(0, len(text), length)]
-
-
-def _forget_code(module: torch.nn.Module, _: object) -> None:
+def _forget_pairs(module: torch.nn.Module, _: object) -> None:
     assert isinstance(module, DctBpe)
-    module._code = None
+    module._pairs = None

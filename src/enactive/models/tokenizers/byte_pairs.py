@@ -1,0 +1,331 @@
+"""Byte-pair encoding of rows of small integers (Sennrich et al. 2016, section 3.2).
+
+Learning merges the most frequent pair of neighbours into a new id, again and again. Encoding
+applies the merges to a row in the order in which they were learned, from the left. Ids are: the
+symbols 0, ..., S - 1, then the merged pairs in that order.
+
+Pairs are learned by the ``tokenizers`` library. It also encodes single rows; batches are encoded
+here with array operations, to the same ids and several times as fast. One round merges, in all rows
+at once, every pair that nothing can forestall: in its row's order of merging, a pair (a, b) comes
+before everything else that could take its a or its b. What could is known beforehand: pairs (t, a)
+where t is the left neighbour or an id that ends in it, and pairs (b, t) where t is the right
+neighbour or an id that begins with it. The pair that comes first in its row is never forestalled;
+so every round gets on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
+# Symbol k is this character + k in texts: one code unit each, up to the surrogates.
+_FIRST, _LAST = 0x0100, 0xD7FF
+MOST_SYMBOLS = _LAST - _FIRST + 1
+"""Symbols that an alphabet can have."""
+_NEVER = np.iinfo(np.int32).max
+# Below this many integers in a batch, calls of array operations cost more than the library.
+_FEW = 2048
+# Above this many ids the tables of pairs would take too much memory.
+_MANY = 4096
+
+
+def learn(rows: Integers, symbols: int, ids: int) -> list[tuple[int, int]]:
+    """The pairs to merge, in order.
+
+    Args:
+        rows: ``int64 (N, L)``, integers in [0, symbols).
+        symbols: S, size of the alphabet.
+        ids: symbols and merged pairs together, at most; fewer where no pair occurs twice any more.
+
+    Returns:
+        Pairs of ids, at most ``ids`` of them. Two pairs may make the same text, which has one id.
+    """
+    from tokenizers import Tokenizer as Encoder
+    from tokenizers.models import BPE
+    from tokenizers.trainers import BpeTrainer
+
+    alphabet = [chr(_FIRST + k) for k in range(symbols)]
+    learner = Encoder(BPE())
+    trainer = BpeTrainer(
+        vocab_size=ids, min_frequency=2, show_progress=False, initial_alphabet=alphabet
+    )
+    learner.train_from_iterator(_texts(rows), trainer=trainer, length=len(rows))
+    known = {text: k for k, text in enumerate(alphabet)}
+    merges: list[tuple[int, int]] = []
+    for left, right in json.loads(learner.to_str())["model"]["merges"][:ids]:
+        merges.append((known[left], known[right]))
+        known.setdefault(left + right, len(known))
+    return merges
+
+
+@dataclass(frozen=True, slots=True)
+class Expansions:
+    """Sequences of different lengths, by number: the symbols that each id stands for."""
+
+    symbols: Integers
+    """Those of all ids one after the other, ``int64 (total,)``."""
+    starts: Integers
+    """Where each id's begin in ``symbols``, ``int64 (ids,)``."""
+    sizes: Integers
+    """How many they are, ``int64 (ids,)``."""
+
+    def gather(self, numbers: Integers, sizes: Integers) -> Integers:
+        """The sequences of ``numbers (N,)``, of ``sizes (N,)``, one after the other."""
+        shift = self.starts.take(numbers) - (np.cumsum(sizes) - sizes)
+        place = np.repeat(shift, sizes)
+        place += np.arange(len(place))
+        return self.symbols.take(place)
+
+
+def _first_of_its_row(rank: NDArray[np.int32], row: Integers) -> NDArray[np.bool_]:
+    """Where ``rank`` is the lowest of its row; ``row`` ascends."""
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    lowest = np.minimum.reduceat(rank, starts)
+    return np.repeat(lowest, np.diff(np.append(starts, len(row)))) == rank
+
+
+class BytePairs:
+    """A fixed list of merges."""
+
+    def __init__(self, symbols: int, merges: Sequence[tuple[int, int]]) -> None:
+        """Args:
+        symbols: S, size of the alphabet.
+        merges: pairs of ids in order, see :func:`learn`.
+        """
+        self._merges = list(merges)
+        self._texts = [chr(_FIRST + k) for k in range(symbols)]
+        ids = {text: k for k, text in enumerate(self._texts)}
+        made: list[int] = []
+        for left, right in self._merges:
+            text = self._texts[left] + self._texts[right]
+            if ids.setdefault(text, len(self._texts)) == len(self._texts):
+                self._texts.append(text)
+            made.append(ids[text])
+        self._made = np.array(made, dtype=np.intp)
+        self._known_runs: Expansions | None = None
+
+    @property
+    def count(self) -> int:
+        """Ids: 0, ..., count - 1."""
+        return len(self._texts)
+
+    @cached_property
+    def expansions(self) -> Expansions:
+        """The symbols of every id."""
+        sizes = np.array([len(text) for text in self._texts], dtype=np.int64)
+        codes = np.frombuffer("".join(self._texts).encode("utf-32-le"), dtype="<u4")
+        return Expansions(codes.astype(np.int64) - _FIRST, np.cumsum(sizes) - sizes, sizes)
+
+    def decode(self, ids: Integers) -> tuple[Integers, Integers]:
+        """The symbols of ids in [0, count), ``int64 (N,)``.
+
+        Returns:
+            All their symbols one after the other, ``int64 (total,)``, and how many each id has,
+            ``int64 (N,)``.
+        """
+        table = self.expansions
+        sizes = table.sizes.take(ids)
+        return table.gather(ids, sizes), sizes
+
+    def encode(self, rows: Integers) -> tuple[Integers, Integers]:
+        """Rows ``int64 (N, L)`` of symbols as ids.
+
+        Returns:
+            All rows' ids one after the other, ``int64 (total,)``, and how many each row has,
+            ``int64 (N,)``.
+        """
+        if rows.size < _FEW or self.count > _MANY:
+            return self.encode_singly(rows)
+        return self.encode_together(rows)
+
+    def encode_singly(self, rows: Integers) -> tuple[Integers, Integers]:
+        """:meth:`encode` by the library."""
+        found = [one.ids for one in self._library.encode_batch_fast(_texts(rows))]
+        lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
+        ids = np.fromiter((k for one in found for k in one), np.int64, int(lengths.sum()))
+        return ids, lengths
+
+    @cached_property
+    def _library(self) -> Any:
+        return self._encoder(self._merges)
+
+    def _encoder(self, merges: list[tuple[int, int]]) -> Any:
+        """A ``tokenizers.Tokenizer`` for some of the merges, and all ids."""
+        from tokenizers import Tokenizer as Encoder
+        from tokenizers.models import BPE
+
+        texts = self._texts
+        vocabulary = {text: k for k, text in enumerate(texts)}
+        return Encoder(BPE(vocab=vocabulary, merges=[(texts[a], texts[b]) for a, b in merges]))
+
+    # ---------------------------------------------------------------------- whole batches
+
+    def encode_together(self, rows: Integers) -> tuple[Integers, Integers]:
+        """:meth:`encode` by array operations over all rows at once."""
+        order, left, right = self._tables
+        # Between rows stands an id that no pair has, so that they are one long row.
+        gap = self.count
+        flat = np.full((len(rows), rows.shape[1] + 1), gap, dtype=np.intp)
+        flat[:, 1:] = rows
+        ids = self._merge_runs(np.append(flat.ravel(), gap), rows.shape[1])
+        row = np.cumsum(ids == gap)
+        following = np.arange(1, len(ids) + 1)
+        preceding = np.arange(-1, len(ids) - 1)
+        alive = np.ones(len(ids), dtype=bool)
+        changed = alive.copy()  # whose pair with what follows has to be looked at
+        changed[-1] = False
+        while True:
+            place = np.flatnonzero(changed)
+            other = following.take(place)
+            a, b = ids.take(place), ids.take(other)
+            rank = order.of(a, b)
+            possible = np.flatnonzero(rank != _NEVER)
+            changed[place] = False
+            if not len(possible):
+                break
+            place, rank, a, b = (one.take(possible) for one in (place, rank, a, b))
+            changed[place] = True
+            before = ids.take(preceding.take(place))
+            # Finding what comes first in each row is only worth while once most is done.
+            if len(place) < 0.1 * len(ids):
+                first = _first_of_its_row(rank, row.take(place))
+            else:
+                first = rank == rank.min()
+            free = (rank < left.of(before, a)) | first
+            held = np.flatnonzero(~free)
+            further = ids.take(preceding.take(preceding.take(place.take(held))))
+            r, u = rank.take(held), before.take(held)
+            free[held] = (r < order.of(u, a.take(held))) & (r <= left.of(further, u))
+            # In a run of one id, every second pair is merged, counted from where the run begins.
+            run = (before == a) & (a == b)
+            if run.any():
+                index = np.arange(len(place))
+                begin = np.maximum.accumulate(np.where(run, 0, index))
+                free = free.take(begin) & ((index - begin) & 1 == 0)
+            chosen = np.flatnonzero(free)
+            place, rank, b, first = (one.take(chosen) for one in (place, rank, b, first))
+            other = following.take(place)
+            after = following.take(other)
+            u = ids.take(after)
+            free = (rank <= right.of(b, u)) | first
+            held = np.flatnonzero(~free)
+            u, r = u.take(held), rank.take(held)
+            further = ids.take(following.take(after.take(held)), mode="clip")
+            free[held] = (r <= order.of(b.take(held), u)) & (r <= right.of(u, further))
+            chosen = np.flatnonzero(free)
+            place, rank, other, after = (one.take(chosen) for one in (place, rank, other, after))
+            ids[place] = self._made.take(rank)
+            following[place] = after
+            preceding[after] = place
+            alive[other] = changed[other] = False
+            changed[preceding.take(place)] = True
+        ids = ids[alive]
+        borders = np.flatnonzero(ids == gap)
+        return ids[ids != gap], np.diff(borders) - 1
+
+    def _merge_runs(self, ids: Integers, longest: int) -> Integers:
+        """What those first merges make of ``ids`` that only concern one symbol.
+
+        Where one symbol is much more frequent than the others, as 0 is here, these are most of the
+        work, and what becomes of a run of it depends on nothing but its length.
+        """
+        symbol, merges = self._run_merges
+        if not merges:
+            return ids
+        inside = ids == symbol
+        edges = np.flatnonzero(inside[1:] != inside[:-1])  # runs lie between every two of them
+        starts, lengths = edges[::2] + 1, edges[1::2] - edges[::2]
+        table = self._runs(longest)
+        kept = ~inside
+        kept[starts] = True
+        item = ids[kept]
+        # The table holds every id, which stands for itself, and behind them runs by their length.
+        item[item == symbol] = self.count + 1 + lengths
+        return table.gather(item, table.sizes.take(item))
+
+    @cached_property
+    def _run_merges(self) -> tuple[int, list[tuple[int, int]]]:
+        """A symbol, and the first merges as far as they concern only it."""
+        if not self._merges or self._merges[0][0] != self._merges[0][1]:
+            return 0, []
+        symbol = self._merges[0][0]
+        own = {symbol}
+        merges: list[tuple[int, int]] = []
+        for (a, b), made in zip(self._merges, self._made.tolist(), strict=True):
+            if not {a, b} <= own:
+                break
+            own.add(made)
+            merges.append((a, b))
+        return symbol, merges
+
+    def _runs(self, longest: int) -> Expansions:
+        """What every id becomes, which is itself, and every run, by its length from 0 on."""
+        if self._known_runs is None or len(self._known_runs.sizes) < self.count + 2 + longest:
+            symbol, merges = self._run_merges
+            library = self._encoder(merges)
+            text = self._texts[symbol] * longest
+            runs = [library.encode(text[:length]).ids for length in range(longest + 1)]
+            rows = [*([one] for one in range(self.count + 1)), *runs]
+            sizes = np.array([len(row) for row in rows], dtype=np.int64)
+            flat = np.array([one for row in rows for one in row], dtype=np.int64)
+            self._known_runs = Expansions(flat, np.cumsum(sizes) - sizes, sizes)
+        return self._known_runs
+
+    @cached_property
+    def _tables(self) -> tuple[_Pairs, _Pairs, _Pairs]:
+        """For pairs of neighbours: their own rank; the lowest rank at which something that ends in
+        the left one takes the right one; and the lowest at which something that begins with the
+        right one takes the left one."""
+        ends: dict[int, set[int]] = {}
+        begins: dict[int, set[int]] = {}
+        order: dict[tuple[int, int], int] = {}
+        left: dict[tuple[int, int], int] = {}
+        right: dict[tuple[int, int], int] = {}
+        for rank, ((a, b), made) in enumerate(zip(self._merges, self._made.tolist(), strict=True)):
+            order.setdefault((a, b), rank)
+            for tail in ends.get(a, {a}):
+                left.setdefault((tail, b), rank)
+            for head in begins.get(b, {b}):
+                right.setdefault((a, head), rank)
+            ends.setdefault(made, {made}).update(ends.get(b, {b}))
+            begins.setdefault(made, {made}).update(begins.get(a, {a}))
+        return tuple(_Pairs(table, self.count) for table in (order, left, right))  # type: ignore
+
+
+class _Pairs:
+    """A number for some pairs of ids, and ``_NEVER`` for the others; looked up in bulk."""
+
+    def __init__(self, numbers: dict[tuple[int, int], int], ids: int) -> None:
+        pairs = np.array([*numbers, (0, 0)], dtype=np.int64)[:-1]
+        lefts, rights = (np.unique(pairs[:, side]) for side in (0, 1))
+        # Ids that are in no pair share row and column 0. One more id stands between rows.
+        width = len(rights) + 1
+        self._row = np.zeros(ids + 1, dtype=np.intp)
+        self._row[lefts] = width * np.arange(1, len(lefts) + 1)
+        self._column = np.zeros(ids + 1, dtype=np.intp)
+        self._column[rights] = np.arange(1, len(rights) + 1)
+        self._table = np.full((len(lefts) + 1) * width, _NEVER, dtype=np.int32)
+        where = self._row[pairs[:, 0]] + self._column[pairs[:, 1]]
+        self._table[where] = list(numbers.values())
+
+    def of(self, lefts: Integers, rights: Integers) -> NDArray[np.int32]:
+        """The pairs' numbers, ``int32 (N,)``."""
+        return self._table.take(self._row.take(lefts) + self._column.take(rights))
+
+
+def _texts(rows: Integers) -> list[str]:
+    return list(_slices(rows))
+
+
+def _slices(rows: Integers) -> Iterator[str]:
+    text = (rows + _FIRST).astype("<u4").tobytes().decode("utf-32-le")
+    length = rows.shape[1]
+    return (text[k : k + length] for k in range(0, len(text), length))
