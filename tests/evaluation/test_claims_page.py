@@ -126,7 +126,7 @@ def test_the_html_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert page.open == []
     assert all(source.startswith(("#", "data:")) for source in page.sources)
     for said in (
-        "New is better | than <plain>.", "supported", "All 2 primary hypotheses are supported",
+        "New is better | than <plain>.", "supported", "Both primary hypotheses are supported",
         "a rate of 80 %", "three seeds", "anything real", "a million times smaller",
         "enactive claim toy", "numpy.random", "much better (secondary)", "not supported",
         "The arms' parameters differ: plain <1> 10, new & better 20.",
@@ -138,7 +138,7 @@ def test_the_html_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
 def test_markdown_tables_keep_their_shape(tmp_path: Path) -> None:
     write_pages(made(), tmp_path)
     text = (tmp_path / "verdict.md").read_text()
-    assert text.startswith("# A toy\n\n**Supported.** All 2 primary hypotheses are supported.")
+    assert text.startswith("# A toy\n\n**Supported.** Both primary hypotheses are supported.")
     assert "section 3.\n" in text and ".." not in text.split("## Hypotheses")[0]
     for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
@@ -168,6 +168,16 @@ def test_failures_are_on_the_page(tmp_path: Path) -> None:
         assert "1 of 6 units" in page and "seed 1, attempt 1 (tried again" in page
     assert "RuntimeError: &lt;broken&gt;" in html and "RuntimeError: <broken>" in text
     assert text.startswith("# A toy\n\n**Inconclusive.**")
+
+
+def test_a_picture_that_fails_does_not_cost_the_page(tmp_path: Path) -> None:
+    def broken(found: Mapping[tuple[str, int], Measurement]) -> Sequence[Figure]:
+        return [Figure(title="x", svg=str(found["nobody", 0]))]
+
+    found = made()
+    found = dataclasses.replace(found, claim=dataclasses.replace(CLAIM, figures=broken))
+    html = write_pages(found, tmp_path).read_text()
+    assert "could not be drawn: KeyError: (&#x27;nobody&#x27;, 0)" in html
 
 
 def test_a_quick_page_has_no_verdict(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_the_quick_variant_runs(name: str, out: Path, capsys: pytest.CaptureFixt
     for page in ("verdict.html", "verdict.md"):
         assert (root / page).stat().st_size > 1000
     assert list((root / "figures").glob("*.svg"))
+    assert "could not be drawn" not in (root / "verdict.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -142,6 +142,7 @@ def _run(todo: Plan, execute: Execute, reuse: bool) -> list[Record]:
     )
 
     from enactive.evaluation.claims.claim import ClaimError
+    from enactive.evaluation.claims.runner import prepared
     from enactive.evaluation.claims.runner import run as run_plan
 
     console = Console(stderr=True)
@@ -152,6 +153,9 @@ def _run(todo: Plan, execute: Execute, reuse: bool) -> list[Record]:
             f"{len(todo.stale)} units were measured before the claim's file changed and are run "
             "again (--reuse keeps them)"
         )
+    if todo.requests and not prepared(todo):
+        log = todo.root / "prepare" / "log.txt"
+        console.print(f"first, what the units share is made; log: {log}", soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -18,6 +18,9 @@ COLOURS = {
     Ruling.INCONCLUSIVE: "var(--soft)",
 }
 
+LONGEST = 34
+"""Letters of an arm's name that fit beside its row."""
+
 
 def forest(verdicts: Sequence[HypothesisVerdict]) -> str:
     """One row per hypothesis, each on a scale of its own: seeds, interval, and threshold.
@@ -39,7 +42,6 @@ def _forest_row(
     colour = COLOURS[verdict.ruling]
     kind = "total" if hypothesis.primary else "part"
     title = hypothesis.name if hypothesis.primary else f"{hypothesis.name} (secondary)"
-    parts.append(_text(left, y + 18, title, f"label {kind}"))
     parts.append(
         f'<text x="{right:.1f}" y="{y + 18:.1f}" text-anchor="end" style="fill:{colour};'
         f'font-weight:700">{escape(verdict.ruling)}</text>'
@@ -62,17 +64,18 @@ def _forest_row(
     for tick in _ticks(low, high, 6):
         parts.append(_line(x(tick), y + 64, x(tick), y + 68, "grid"))
         parts.append(_text(x(tick), y + 82, f"{tick:.4g}", "tick", "middle"))
-    sign = ">" if hypothesis.direction == "greater" else "<"
-    if hypothesis.exact:
-        sign += "="
+    sign = (">", "≥") if hypothesis.direction == "greater" else ("<", "≤")
     parts.append(
         f"<g><title>{escape(f'threshold {shown(hypothesis.threshold)} {hypothesis.unit}')}</title>"
         f'<line x1="{edge:.1f}" y1="{y + 26:.1f}" x2="{edge:.1f}" y2="{y + 68:.1f}" '
         f'style="stroke:var(--ink);stroke-width:1.5;stroke-dasharray:4 3"/></g>'
     )
     unit = f" {hypothesis.unit}" if hypothesis.unit else ""
-    wanted = f"should be {sign} {shown(hypothesis.threshold)}{unit}"
-    parts.append(_text(WIDTH / 2, y + 18, wanted, "tick", "middle"))
+    wanted = f"should be {sign[hypothesis.exact]} {shown(hypothesis.threshold)}{unit}"
+    parts.append(
+        f'<text x="{left:.1f}" y="{y + 18:.1f}" class="label {kind}">{escape(title)}'
+        f'<tspan dx="14" class="tick" style="font-weight:400">{escape(wanted)}</tspan></text>'
+    )
     for place, (seed, value) in enumerate(verdict.values.items()):
         if math.isfinite(value):
             tip = f"seed {seed}: {shown(value)}{unit}"
@@ -100,7 +103,7 @@ def arms(
     if not places:
         return ""
     low, high = _padded(min(places), max(places))
-    label = min(260, 8 * max(len(arm) for arm in table) + 20)
+    label = min(260, 7.5 * max(len(arm) for arm in table) + 24)
     left, right, line, top = label, WIDTH - 96, 32, 30
     height = top + line * len(table) + 24
 
@@ -113,7 +116,8 @@ def arms(
         parts.append(_text(x(tick), height - 6, f"{tick:.4g}", "tick", "middle"))
     for number, (arm, (values, interval)) in enumerate(table.items()):
         y = top + line * (number + 0.5)
-        parts.append(_text(left - 12, y + 4, arm, "label part", "end"))
+        named = arm if len(arm) <= LONGEST else arm[: LONGEST - 1] + "…"
+        parts.append(_text(left - 12, y + 4, named, "label part", "end"))
         for place, (seed, value) in enumerate(values.items()):
             if math.isfinite(value):
                 tip = f"{arm}, seed {seed}: {name} {shown(value)}"
@@ -124,6 +128,11 @@ def arms(
             parts.append(_whisker(x, interval, y, "var(--a)", tip))
         parts.append(_text(WIDTH, y + 4, shown(mean), "value part", "end"))
     return _svg(WIDTH, height, parts, title)
+
+
+def sentence(text: str) -> str:
+    """A line of text where a picture should be."""
+    return _svg(WIDTH, 24, [_text(0, 16, text, "tick")], text)
 
 
 def standalone(svg: str) -> str:

@@ -154,7 +154,8 @@ class Claim:
     only read."""
     prepare: Callable[[Path], None] | None = None
     """``prepare(shared)`` makes what units share, e.g. datasets, before the first unit runs. All
-    claims under one output directory share ``shared``: name things there after what they hold."""
+    claims under one output directory share ``shared``: name things there after what they hold, and
+    leave what is there already, because a change of the claim's file calls it again."""
     figures: Callable[[Mapping[tuple[str, int], Measurement]], Sequence[Figure]] | None = None
     """More pictures, from the measurements by (arm, seed); units that failed are missing."""
     parts: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -47,7 +47,11 @@ def figures(result: Result) -> list[Figure]:
                 )
             )
     if claim.figures is not None and found:
-        drawn += claim.figures(found)
+        try:
+            drawn += claim.figures(found)
+        except Exception as error:  # a picture must not cost the page
+            problem = f"could not be drawn: {type(error).__name__}: {error}"
+            drawn.append(Figure(title="More pictures", svg=charts.sentence(problem)))
     return drawn
 
 
@@ -181,7 +185,7 @@ def verdict_line(result: Result) -> str:
     return (
         f"{result.verdict.reason[:1].upper()}{result.verdict.reason[1:]}. "
         f"{arms} {_plural('arm', arms)}, {seeds} {_plural('seed', seeds)}, "
-        f"{result.minutes:.1f} minutes of one core in all."
+        f"{_duration(60 * result.minutes)} of one core in all."
     )
 
 
@@ -195,6 +199,10 @@ def failures(result: Result) -> Sequence[tuple[str, str]]:
         )
         for record in result.failures
     ]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
 
 
 def _plural(word: str, count: int) -> str:

@@ -124,12 +124,9 @@ def run(plan: Plan, execute: Execute, listener: Listener = lambda record: None) 
 def prepare(plan: Plan) -> None:
     """Make what the units share, unless this claim's source did so before."""
     plan.shared.mkdir(parents=True, exist_ok=True)
-    if plan.claim.prepare is None:
+    if prepared(plan):
         return
     digest = source_digest(plan.claim)
-    mark = plan.shared / f".prepared-{plan.claim.system}.json"
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8"))["digest"] == digest:
-        return
     request = Request(
         reference=absolute(plan.reference),
         quick=plan.quick,
@@ -147,7 +144,22 @@ def prepare(plan: Plan) -> None:
             f"{plan.claim.system}: preparing what the units share failed; the log is "
             f"{request.directory / 'log.txt'}\n{records[0].error}"
         )
-    write_atomically(mark, json.dumps({"digest": digest, "seconds": records[0].seconds}) + "\n")
+    text = json.dumps({"digest": digest, "seconds": records[0].seconds}) + "\n"
+    write_atomically(_mark(plan), text)
+
+
+def prepared(plan: Plan) -> bool:
+    """Whether what the units share is there."""
+    if plan.claim.prepare is None:
+        return True
+    mark = _mark(plan)
+    if not mark.is_file():
+        return False
+    return json.loads(mark.read_text(encoding="utf-8"))["digest"] == source_digest(plan.claim)
+
+
+def _mark(plan: Plan) -> Path:
+    return plan.shared / f".prepared-{plan.claim.system}.json"
 
 
 def locally(workers: int, poll: float = 0.02) -> Execute:

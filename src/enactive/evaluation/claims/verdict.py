@@ -164,13 +164,10 @@ def _reason(ruling: Ruling, found: Sequence[HypothesisVerdict]) -> str:
     primary = [one for one in found if one.hypothesis.primary]
     if ruling is Ruling.SUPPORTED:
         count = len(primary)
-        return f"{'the' if count == 1 else f'all {count}'} primary hypothes{_is(count)} supported"
+        which = {1: "the primary hypothesis is", 2: "both primary hypotheses are"}
+        return f"{which.get(count, f'all {count} primary hypotheses are')} supported"
     named = [one.hypothesis.name for one in primary if one.ruling is ruling]
     return f"{ruling}: {', '.join(named)}"
-
-
-def _is(count: int) -> str:
-    return "is is" if count == 1 else "es are"
 
 
 def shown(value: float) -> str:
