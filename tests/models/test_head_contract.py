@@ -27,7 +27,8 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "uniform_bins": {"bins": 16},
     "quantile_bins": {"bins": 16},
     "dct_bpe": {"vocabulary": 192, "scale": 3.0},
-    "rvq": {"vocabulary": 16, "width": 32, "steps": 40},
+    "rvq": {"vocabulary": 16, "width": 32, "fit_steps": 60},
+    "spectral": {"vocabulary": 16, "channels": 16, "fit_steps": 60},
 }
 """Settings that keep fitting and learning short; tokenizers not named here keep their own."""
 
@@ -38,6 +39,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"temperature": 1.0, "noise": 1.0, "remask": 0.6},
         {"rounds": 1, "gap": True},
     ),
+    "next_scale": ({}, {"temperature": 1.0, "top_k": 5}),
     "universal_codebook": ({}, {"hard_sampling": False}),
 }
 """Settings besides the defaults under which a head is another one."""
@@ -47,6 +49,7 @@ DETERMINISTIC: Mapping[str, str] = {
     "autoregressive": "takes the most probable id at temperature 0",
     "discrete_diffusion": "takes the most probable id at temperature 0",
     "discrete_diffusion, rounds=1, gap=True": "takes the most probable id at temperature 0",
+    "next_scale": "takes the most probable id at temperature 0",
     "universal_codebook": "takes the most likely code",
 }
 """Heads whose samples have nothing random, so that other seeds give the same."""

@@ -31,7 +31,14 @@ class Attention(nn.Module):
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, K, d) each
         return k, v
 
-    def attend(self, queries: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
+    def attend(
+        self,
+        queries: Tensor,
+        k: Tensor,
+        v: Tensor,
+        causal: bool = False,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """``(B, Q, D)``: queries over projected keys and values.
 
         Args:
@@ -39,10 +46,11 @@ class Attention(nn.Module):
             k: keys ``(B, h, K, d)``.
             v: values ``(B, h, K, d)``.
             causal: query i sees keys 0 to i only.
+            mask: ``bool (Q, K)``, True where query i sees key j; instead of ``causal``.
         """
         batch, length, width = queries.shape
         q = self.query(queries).view(batch, length, self.heads, -1).transpose(1, 2)  # (B, h, Q, d)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)  # (B, h, Q, d)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 

@@ -55,7 +55,7 @@ class FACT(Tokenizer):
         """D, bits of an id; the vocabulary is 2^D. (The paper: 12.)"""
         width: int = 64
         """Width of encoder and decoder."""
-        depth: int = 2
+        depth: int = 1
         """Layers of each."""
         attention_heads: int = 4
         """Heads of each attention; divides the width."""
@@ -66,13 +66,13 @@ class FACT(Tokenizer):
         in one pass, trained on the squared error."""
         entropy: float = 0.1
         """Weight of the entropy term; 0 lets the codes collapse."""
-        commitment: float = 0.1
+        commitment: float = 0.02
         """Weight of the loss that keeps e near its signs."""
-        fit_steps: int = 500
+        fit_steps: int = 600
         """Gradient steps of the fit."""
-        fit_batch: int = 128
+        fit_batch: int = 64
         """Chunks in a mini-batch."""
-        fit_rate: float = 2e-3
+        fit_rate: float = 5e-3
         """Largest learning rate."""
 
         def build(self, *, action_size: int, horizon: int) -> FACT:
@@ -127,7 +127,7 @@ class FACT(Tokenizer):
         if self.config.flow:
             device = generator.device
             noise = torch.randn(batch.shape, generator=generator, device=device).to(batch)
-            time = LATEST * torch.rand(len(batch), generator=generator, device=device).to(batch)
+            time = draw_times(len(batch), generator).to(batch)
         t = time[:, None, None]
         x = (1 - t) * noise + t * batch  # (B, H, A); without flow 0
         velocity = self.decoder(x, code, time)
@@ -178,6 +178,16 @@ class FACT(Tokenizer):
         """
         share = (self.unpack(self.encode(chunks)) > 0).float().mean(0)  # (L, D)
         return binary_entropy(share) / torch.tensor(2.0).log()
+
+
+def draw_times(count: int, generator: Generator) -> Tensor:
+    """``count`` training times ``0.999 · u²`` with u uniform in [0, 1), ``float32``.
+
+    Small t is drawn more often: there the chunk is hardly visible in a_t, and only its code tells
+    what it is.
+    """
+    uniform = torch.rand(count, generator=generator, device=generator.device)
+    return LATEST * uniform.square()
 
 
 def signs(e: Tensor) -> Tensor:
@@ -244,7 +254,7 @@ class SignEncoder(nn.Module):
     def __init__(self, config: FACT.Config, action_size: int, horizon: int) -> None:
         super().__init__()
         self.inputs = nn.Linear(action_size, config.width)
-        self.positions = nn.Parameter(0.02 * torch.randn(horizon, config.width))
+        self.positions = nn.Parameter(0.5 * torch.randn(horizon, config.width))
         self.queries = nn.Parameter(torch.zeros(config.codes, config.width))
         # Queries that are all zero are told apart only by where they stand.
         place = torch.arange(config.codes)
@@ -269,15 +279,22 @@ class SignEncoder(nn.Module):
 
 
 class VelocityField(nn.Module):
-    """The velocity da/dt of a noisy chunk, given its code and the time."""
+    """The velocity da/dt of a noisy chunk, given its code and the time.
+
+    The transformer F does not predict the velocity itself, most of which is noise that it would
+    have to copy, but what the best linear guess from x alone leaves over, at unit variance (the
+    preconditioning of Karras et al., 2022, section 5, for this path and for data of unit variance):
+    with ``n = t² + (1 - t)²``, ``v = (2t - 1)/n · x + F(x/√n, c, t)/√n``. At t = 0 F predicts the
+    chunk from its code.
+    """
 
     def __init__(self, config: FACT.Config, action_size: int, horizon: int) -> None:
         super().__init__()
         self.width = config.width
         self.inputs = nn.Linear(action_size, config.width)
-        self.positions = nn.Parameter(0.02 * torch.randn(horizon, config.width))
+        self.positions = nn.Parameter(0.5 * torch.randn(horizon, config.width))
         self.code = nn.Linear(config.bits_per_code, config.width)
-        self.code_positions = nn.Parameter(0.02 * torch.randn(config.codes, config.width))
+        self.code_positions = nn.Parameter(0.5 * torch.randn(config.codes, config.width))
         self.time = nn.Sequential(
             nn.Linear(config.width, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
         )
@@ -292,7 +309,9 @@ class VelocityField(nn.Module):
         """``x (B, H, A)``, ``code (B, L, D)``, ``time (B,)`` to ``float32 (B, H, A)``."""
         condition = self.time(sinusoidal(time, self.width, shortest=4e-3, longest=4.0))
         memory = self.code(code) + self.code_positions  # (B, L, w)
-        y = self.inputs(x) + self.positions  # (B, H, w)
+        t = time[:, None, None]
+        n = t.square() + (1 - t).square()  # variance of a_t
+        y = self.inputs(x / n.sqrt()) + self.positions  # (B, H, w)
         for layer in self.layers:
             y = layer(y, memory, condition)
-        return self.out(self.norm(y))
+        return (2 * t - 1) / n * x + self.out(self.norm(y)) / n.sqrt()
