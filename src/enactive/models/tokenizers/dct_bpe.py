@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from enactive.models.tokenizers.byte_pairs import MOST_SYMBOLS, BytePairs, Integers, learn
+from enactive.models.tokenizers.dct import dct_matrix
 from enactive.models.tokenizers.tokenizer import Decoded, Progress, Tokenizer, TokenizerConfig
 
 
@@ -199,15 +200,6 @@ class _Rows:
     """How many integers each row's stand for, ``int64 (B,)``."""
     valid: NDArray[np.bool_]
     """``(B,)``: rows that are well formed."""
-
-
-def dct_matrix(steps: int) -> Tensor:
-    """The orthonormal DCT-II, ``float32 (H, H)``: row k is frequency k."""
-    frequency = torch.arange(steps, dtype=torch.float64)[:, None]
-    time = torch.arange(steps, dtype=torch.float64)[None]
-    matrix = torch.cos(math.pi * frequency * (time + 0.5) / steps) * math.sqrt(2 / steps)
-    matrix[0] = math.sqrt(1 / steps)
-    return matrix.float()
 
 
 def _forget_pairs(module: torch.nn.Module, _: object) -> None:
