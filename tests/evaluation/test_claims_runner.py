@@ -117,6 +117,11 @@ def test_failures_are_recorded_and_tried_again_and_nothing_else_is(
     digest = source_digest(load_claim(toy, False))
     path.write_text(text.replace('"""Three arms', '# a remark\n    """The three arms'))
     assert source_digest(load_claim(toy, False)) == digest
+    (tmp_path / "helper.py").write_text("RATE = 1\n")
+    path.write_text(text.replace("import time\n", "import time\n\nimport helper\n"))
+    beside = source_digest(load_claim(toy, False))
+    (tmp_path / "helper.py").write_text("RATE = 2\n")
+    assert len({digest, beside, source_digest(load_claim(toy, False))}) == 3
     path.write_text(text.replace('"better": 0.8', '"better": 0.9'))
     changed = planned(toy)
     assert len(changed.requests) == len(changed.stale) == 6

@@ -160,10 +160,11 @@ def load_claim(reference: str, quick: bool) -> Claim:
 
 
 def source_digest(claim: Claim) -> str:
-    """16 hexadecimal digits that change with the code of the file that ``claim.measure`` is in.
+    """16 hexadecimal digits that change with the code of the file that ``claim.measure`` is in, or
+    of files in the same directory that it imports.
 
-    Comments, formatting and docstrings do not count. Code that the file imports does not either:
-    for that the commit is recorded with every unit.
+    Comments, formatting and docstrings do not count. Code further away does not either: for that
+    the commit is recorded with every unit.
     """
     measure: Any = claim.measure
     while isinstance(measure, functools.partial):
@@ -174,13 +175,38 @@ def source_digest(claim: Claim) -> str:
         file = inspect.getsourcefile(type(measure))
     if file is None or not Path(file).is_file():
         return ""
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    digest = hashlib.blake2b(digest_size=8)
+    waiting, seen = [Path(file)], {Path(file)}
+    while waiting:
+        path = waiting.pop()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        beside = {path.with_name(f"{name}.py") for name in _imported(tree)}
+        fresh = sorted(other for other in beside - seen if other.is_file())
+        seen.update(fresh)
+        waiting += fresh
+        _drop_docstrings(tree)
+        digest.update(f"{path.name}:{ast.dump(tree)}".encode())
+    return digest.hexdigest()
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    """Last parts of all names that are imported as modules or from modules."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.rpartition(".")[2] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").rpartition(".")[2])
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]
-    return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
 
 
 def order(claim: Claim) -> Iterator[tuple[str, int]]:
