@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ def on_ray(address: str | None = None, cores: int | None = None) -> Execute:
     def execute(requests: Sequence[Request], listener: Listener) -> None:
         mine = not ray.is_initialized()
         if mine:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
             local: dict[str, Any] = {} if address else {"num_cpus": cores}
             ray.init(
                 address=address or "local",
