@@ -24,7 +24,7 @@ from enactive.evaluation.results import EpisodeResult, Evaluation
 from enactive.models.action_model import ActionModel
 from enactive.policies.chunked import ChunkedPolicy
 from enactive.policies.policy import Policy
-from enactive.training.config import Optimizer, Source, Stage, Training
+from enactive.training.config import Initial, Optimizer, Source, Stage, Training
 from enactive.training.trainer import train
 from enactive.worlds.pool import WorldPool
 
@@ -59,6 +59,8 @@ def train_policy(
     learning_rate: float = 1e-3,
     stages: tuple[Stage, ...] = (),
     action_key: str = "action",
+    initial: Initial | None = None,
+    align: bool = True,
 ) -> Trained:
     """Train a model on one thread, or load it where ``directory`` holds it already.
 
@@ -72,12 +74,16 @@ def train_policy(
         learning_rate: of AdamW, at its peak.
         stages: instead of one stage.
         action_key: the feature that is imitated.
+        initial: weights to begin with.
+        align: as in :class:`~enactive.training.config.Training`, for mixtures of embodiments.
     """
     sources = (Source(path=data),) if isinstance(data, Path) else tuple(data)
     config = Training(
         run=directory,
         data=sources,
         model=model,
+        initial=initial,
+        align=align,
         steps=steps,
         stages=stages,
         batch_size=batch_size,
