@@ -23,9 +23,6 @@ from enactive.worlds.world import World
 
 Array = NDArray[np.float64]
 
-CRITICAL = 0.48
-"""The critical dip times the square root of N."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Modes:
@@ -137,11 +134,12 @@ def _minorant(x: Array, y: Array) -> Array:
 
 
 def critical_dip(count: int) -> float:
-    """The dip that 5 % of samples of ``count`` evenly distributed numbers exceed, about.
+    """The dip that about 5 % of samples of ``count`` evenly distributed numbers exceed.
 
-    Even distributions have the largest dip of all unimodal ones, so fewer of others exceed it.
+    Even distributions have the largest dips of all unimodal ones, so fewer samples of others exceed
+    it. Fitted to 400 samples of each of 8, 16, 32 and 64 numbers.
     """
-    return CRITICAL / float(np.sqrt(count))
+    return (0.489 - 0.51 / count) / float(np.sqrt(count))
 
 
 def _halves(points: Array) -> NDArray[np.bool_]:

@@ -10,25 +10,18 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from enactive.configuration import config_hash
 from enactive.episodes.compaction import compact
-from enactive.episodes.dataset import Dataset
 from enactive.episodes.journal import Journal
 from enactive.episodes.provenance import provenance
-from enactive.episodes.windows import Subset, WindowSpec, WindowTable, split
 from enactive.evaluation.collect import DEMONSTRATION, collect
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED
 from enactive.evaluation.progress import progress_bar
 from enactive.evaluation.worlds import config_record
-from enactive.models.normalization import Mode, Normalizer
 from enactive.policies.expert import ExpertPolicy
 from enactive.worlds.metaworld import MetaWorld
 from enactive.worlds.pool import WorldPool
@@ -39,6 +32,9 @@ PUSHT = PushT.Config(cameras=(), states=("proprio", "velocity", "block", "keypoi
 
 METAWORLD = MetaWorld.Config(cameras=(), states=("proprio", "objects"))
 """Meta-World as states."""
+
+WORDING = "canonical"
+"""Which wordings are told: one per task, since no claim on states is about language."""
 
 SEEDS_PER_SAMPLE = 10_000
 """Initial states that one ``seed`` of demonstrations may use."""
@@ -137,6 +133,7 @@ def demonstrations(
             "version": pool.spec.version,
             "policy": dict(policy.describe()),
             "rules": asdict(DEMONSTRATION),
+            "wording": WORDING,
             "tasks": list(tasks),
             "episodes": episodes,
             "seed": seed,
@@ -169,88 +166,7 @@ def _make(
         with progress_bar(f"demonstrations, {pool.spec.name}", episodes * len(tasks)) as listener:
             collected = collect(
                 pool, policy, tasks, episodes, journal,
-                first_seed=first_seed, listener=listener,
+                first_seed=first_seed, wording=WORDING, listener=listener,
                 provenance=provenance(seeds={"first": first_seed}, worlds=[pool.spec]).to_dict(),
             )  # fmt: skip
         compact(journal, directory / "dataset", ids={result.id for result in collected.kept})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunks:
-    """Action chunks of a dataset, split by episode."""
-
-    training: Tensor
-    """``float32 (N, H, A)``."""
-    held_out: Tensor
-    """``float32 (M, H, A)``, of other episodes."""
-    normalizer: Normalizer
-    """Made from the training chunks' episodes alone; feature ``"action"``."""
-    rate_hz: float
-    """Steps per second."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(H, A)``."""
-        return self.training.shape[1], self.training.shape[2]
-
-
-def chunks(
-    dataset: Path,
-    *,
-    horizon: int,
-    held_out: float = 0.2,
-    seed: int = 0,
-    mode: Mode = "mean_std",
-    stride: int = 1,
-    action_key: str = "action",
-) -> Chunks:
-    """A dataset's chunks for experiments on tokenizers.
-
-    Args:
-        dataset: its directory.
-        horizon: H.
-        held_out: share of each instruction's episodes that is held out.
-        seed: decides which episodes are held out.
-        mode: how actions are normalised; ``"identity"`` leaves them in the world's units.
-        stride: steps from one chunk's beginning to the next one's.
-        action_key: the feature, ``"action.expert"`` for the labels of disturbed demonstrations.
-
-    Returns:
-        Chunks; past an episode's end its last action is held, as in training.
-
-    Raises:
-        ValueError: a number is out of range, or there are too few episodes to hold any out.
-        KeyError: there is no such feature.
-    """
-    if horizon < 1 or stride < 1:
-        raise ValueError(f"horizon and stride must be at least 1, got {horizon} and {stride}")
-    found = Dataset.open(dataset)
-    training, other = split(found, validation=held_out, seed=seed)
-    spec = WindowSpec(action_steps=horizon, cameras=(), states=(), action_key=action_key)
-    steps = np.concatenate([_actions(training, spec, entry) for entry in training.episodes])
-    low, median, high = np.quantile(steps, (0.01, 0.5, 0.99), axis=0)
-    statistics = {
-        "mean": steps.mean(0), "std": steps.std(0), "min": steps.min(0), "max": steps.max(0),
-        "q01": low, "q50": median, "q99": high,
-    }  # fmt: skip
-    normalizer = Normalizer.Config(action=mode).build(
-        {"action": steps.shape[1]}, {"action": statistics}
-    )
-    return Chunks(
-        training=normalizer.normalize("action", _chunks(training, spec, stride)),
-        held_out=normalizer.normalize("action", _chunks(other, spec, stride)),
-        normalizer=normalizer,
-        rate_hz=found.fps,
-    )
-
-
-def _actions(source: Subset, spec: WindowSpec, episode: int) -> np.ndarray:
-    return source.dataset.frames(episode, [spec.action_key])[spec.action_key].astype(np.float64)
-
-
-def _chunks(source: Subset, spec: WindowSpec, stride: int) -> Tensor:
-    table = WindowTable(source, spec)
-    places = table.places(np.arange(table.size, dtype=np.int64))
-    begins = np.flatnonzero(places.step % stride == 0)
-    action, _ = table.actions(table.places(begins.astype(np.int64)))
-    return torch.from_numpy(action)

@@ -203,3 +203,15 @@ def way_points(start: Array, contact: int, way: Ways, turn: int) -> Array:
                 at = to
                 break
     return np.stack(kept)
+
+
+def turned(pusher: Array, pose: Array) -> float:
+    """The angle that the pusher swept round the T's centre, rad; its sign is the way it went.
+
+    Args:
+        pusher: ``(T, 2)`` its places on the board, less than half a turn apart.
+        pose: ``(3,)`` the T's pose, which must not change meanwhile.
+    """
+    seen = to_block(pusher, pose) - CENTRE
+    angles = np.unwrap(np.arctan2(seen[:, 1], seen[:, 0]))
+    return float(angles[-1] - angles[0])
