@@ -39,6 +39,7 @@ from enactive.systems.demonstrations import (
     pusht_demonstrations,
 )
 from enactive.systems.experiment import evaluate_policy, measurement, parameters, train_policy
+from enactive.systems.references import References, nearest, predicted_chunks, references
 
 WIDTH = 64
 """Width of features and heads."""
@@ -97,9 +98,13 @@ class Setting:
     execute: int = 8
     """Of them executed before the next decision."""
     max_steps: int = 300
-    demonstrations: int = 200
+    demonstrations: int = 100
     noise: float = 0.0
     """Disturbance of what the expert executes; what is imitated is undisturbed."""
+
+    states_asked: int = 0
+    """Initial states in which the expert is asked again and again, see
+    :mod:`enactive.systems.references`; 0 does without."""
 
     @property
     def action_key(self) -> str:
@@ -113,11 +118,19 @@ class Setting:
             shared, tasks=(self.task,), episodes=self.demonstrations, noise=self.noise
         )
 
+    def references(self, shared: Path) -> References:
+        """The expert's chunks from the same states again and again."""
+        return references(
+            shared, self.world, self.task, states=self.states_asked,
+            repeats=4 if self.states_asked < 4 else 12, horizon=16,
+        )  # fmt: skip
+
 
 SETTINGS = (
     Setting(
         name="PushT", world=PUSHT, task="push-t", states=("proprio", "keypoints"),
         entries=2, score="best_reward", noise=0.02,
+        states_asked=16,
     ),
     Setting(
         name="Meta-World", world=METAWORLD, task="pick-place", states=("proprio", "objects"),
@@ -182,14 +195,15 @@ def measure_arm(
     episodes: dict[str, Sequence[float]] = {}
     cost: dict[str, float] = {}
     for name, head in decoders.items():
+        acting = decoded_by(trained.model, head)
         found = evaluate_policy(
-            decoded_by(trained.model, head), setting.world, (setting.task,),
+            acting, setting.world, (setting.task,),
             directory / f"evaluation {name}".strip().replace(" ", "-"),
             episodes=budget.episodes, first_seed=1_000_000 + 1000 * seed,
             max_steps=min(setting.max_steps, budget.max_steps),
             config=ChunkedPolicy.Config(execute=setting.execute, batch_size=16),
         )  # fmt: skip
-        one = measurement(found)
+        one = measurement(found, outcomes=distance(setting, acting, seed, shared))
         suffix = f", {name}" if name else ""
         outcomes |= {f"{key}{suffix}": value for key, value in one.outcomes.items()}
         episodes |= {f"{key}{suffix}": row for key, row in one.episodes.items()}
@@ -197,10 +211,25 @@ def measure_arm(
         if name in ("", MAIN):
             cost |= dict(one.cost)
     cost |= {**trained.cost, "head_parameters": float(parameters(trained.model.head.network))}
+    if setting.states_asked:
+        spread = np.asarray(trained.model.statistics["action"]["std"])
+        outcomes["several_modes"] = setting.references(shared).several_modes(spread)
     if kind == "discrete diffusion":
         outcomes |= latencies(trained.model, budget.repeats)
         outcomes |= orders(trained.model, setting, data, seed)
     return Measurement(outcomes=outcomes, episodes=episodes, cost=cost)
+
+
+def distance(setting: Setting, acting: ActionModel, seed: int, shared: Path) -> dict[str, float]:
+    """``nearest``: how far the model's chunks are from the nearest of the expert's."""
+    if not setting.states_asked:
+        return {}
+    expert = setting.references(shared)
+    predicted = predicted_chunks(
+        acting, setting.world, setting.task, expert.seeds, samples=4, seed=seed
+    )
+    spread = np.asarray(acting.statistics["action"]["std"])
+    return {"nearest": nearest(predicted, expert.chunks[:, :, : setting.horizon], spread)}
 
 
 def latencies(trained: ActionModel, repeats: int) -> dict[str, float]:
