@@ -7,6 +7,7 @@ found, and, where it is known, the convention of the action.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import math
@@ -344,6 +345,7 @@ def _camera(name: str, image: NDArray[Any]) -> Camera:
     return Camera(name=name, height=image.shape[0], width=image.shape[1])
 
 
+@functools.cache  # looking through everything that is installed takes a good part of a second
 def _version(module: str) -> str:
     names = importlib.metadata.packages_distributions().get(module, [module])
     try:
