@@ -21,7 +21,7 @@ def test_every_block_of_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, page.__name__, page)
     names = vars(page)
     found = blocks()
-    assert len(found) == 5
+    assert len(found) == 6
     for block in found:
         exec(compile(block, str(PAGE), "exec"), names)
     assert names["step"].success

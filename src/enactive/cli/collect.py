@@ -19,7 +19,7 @@ PARTS = {"world": ("worlds", "metaworld")}
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Arguments:
-    """Record demonstrations of a world's scripted expert into a LeRobot v3 dataset.
+    """Record demonstrations of a world's expert into a LeRobot v3 dataset.
 
     The expert plays every task until it has succeeded often enough. Each step goes to a journal
     first, so a run that was killed goes on where it stopped, and the dataset is the same.
@@ -29,6 +29,7 @@ class Arguments:
       enactive collect --tasks all --episodes 10 --out runs/all --workers 8
       enactive collect --tasks drawer-open --expert.noise 0.3 --out runs/noisy
       enactive collect --world metaworld --world.image-size 128 --tasks reach --out runs/large
+      enactive collect --world pusht --tasks push-t --episodes 100 --out runs/pusht
     """
 
     tasks: tuple[str, ...]
