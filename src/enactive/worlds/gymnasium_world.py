@@ -123,13 +123,17 @@ class GymnasiumWorld:
         self._spec.task(task.name)
         # Some environments take only 32-bit seeds.
         native = child_seed(seed, "gymnasium", self._config.env_id) % 2**31
-        seen, _ = self._env.reset(seed=native)
+        seen = self._begin(native)
         # Spaces have generators of their own, which an environment may draw from.
         self._env.action_space.seed(native)
         self._env.observation_space.seed(native)
         self._task, self._seed, self._actions = task, seed, []
         self._held = self._over = False
         return self._observe(seen)
+
+    def _begin(self, seed: int) -> Any:
+        """Begin an episode of the environment; what it shows first."""
+        return self._env.reset(seed=seed)[0]
 
     def step(self, action: Any) -> Step:
         """Execute one action of ``spec.accepts``; raises ``ValueError`` for any other."""

@@ -97,6 +97,9 @@ class PushT(GymnasiumWorld):
         states: tuple[str, ...] = added(("proprio",))
         """State vectors that are shown: of ``"proprio"``, ``"velocity"``, ``"block"`` and
         ``"keypoints"``."""
+        start: float = added(1.0)
+        """How far from its mark the T begins, in (0, 1]: a share of the environment's own distance
+        and angle. Less makes the task easier: fewer pushes, and shorter ones."""
         privileged: bool = added(True)
         """Give ``Observation.privileged["pusht"]``, which the planner reads."""
 
@@ -104,7 +107,7 @@ class PushT(GymnasiumWorld):
             """The world; makes the environment.
 
             Raises:
-                ValueError: an unknown camera or state vector.
+                ValueError: an unknown camera or state vector, or a start out of range.
             """
             return PushT(self)
 
@@ -114,7 +117,22 @@ class PushT(GymnasiumWorld):
         for name in config.states:
             if name not in STATES:
                 raise ValueError(f"states: there is no {name!r}; {suggest(name, STATES)}")
+        if not 0 < config.start <= 1:
+            raise ValueError(f"start must lie in (0, 1], got {config.start}")
+        self._start = config.start
         super().__init__(_mapping(config))
+
+    def _begin(self, seed: int) -> Any:
+        seen = super()._begin(seed)
+        if self._start == 1.0:
+            return seen
+        env = self._env.unwrapped
+        goal = np.asarray(env.goal_pose)  # x, y, angle
+        pose = np.array([*env.block.position, env.block.angle])
+        away = pose - goal
+        away[2] = np.remainder(away[2] + np.pi, 2 * np.pi) - np.pi
+        state = [*env.agent.position, *(goal + self._start * away)]
+        return self._env.reset(options={"reset_to_state": state})[0]
 
     def _look_up(self, seen: Any, key: str) -> Any:
         read = _READ.get(key)
