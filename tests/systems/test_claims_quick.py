@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ NAMES = Registry("systems").names()
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One directory for all claims: they share their datasets."""
-    return tmp_path_factory.mktemp("claims")
+    """One directory for all claims, whichever process runs them: they share their datasets."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    return base / "claims"
 
 
 @pytest.mark.slow
