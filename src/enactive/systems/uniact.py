@@ -113,6 +113,7 @@ def measure(arm: str, seed: int, directory: Path, shared: Path, scale: Scale) ->
     """Pretrain (or not), adapt with each number of demonstrations, evaluate."""
     outcomes: dict[str, float] = {}
     cost: dict[str, float] = {}
+    pretraining_seconds = 0.0
     head = replace(HEAD, anneal_steps=scale.pretraining, bottleneck=arm != "no codebook")
     initial: Initial | None = None
     if arm != "scratch":
@@ -122,7 +123,7 @@ def measure(arm: str, seed: int, directory: Path, shared: Path, scale: Scale) ->
             steps=scale.pretraining, seed=seed, action_key="action.expert",
         )  # fmt: skip
         initial = Initial(path=directory / "pretrained", statistics=("scene",))
-        cost["pretraining_seconds"] = before.cost["train_seconds"]
+        pretraining_seconds = before.cost["train_seconds"]
         if arm == "codebook":
             outcomes |= alignment(before.model, data, scale.tasks, seed)
             outcomes |= divergences(before.model, data, scale.tasks)
@@ -140,6 +141,8 @@ def measure(arm: str, seed: int, directory: Path, shared: Path, scale: Scale) ->
             action_key="action.expert",
         )  # fmt: skip
         cost |= adapted.cost
+        cost["train_steps"] = float(scale.pretraining + scale.adaptation)
+        cost["train_seconds"] += pretraining_seconds
         evaluation = evaluate_policy(
             adapted.model, evaluation_world(NEW), scale.tasks, directory / f"evaluation-{shots}",
             episodes=scale.episodes, max_steps=scale.max_steps, config=_acting(NEW),

@@ -146,9 +146,8 @@ class Control(Part, abc.ABC, kind="controls"):
         """The command ``(D,)`` that moves the hand's target by ``displacement``; the inverse of
         :meth:`displacement`. Not clipped to the group's bounds."""
 
-    @property
     @abc.abstractmethod
-    def metres_per_half_range(self) -> float:
+    def metres_per_half_range(self, frame: BaseFrame) -> float:
         """About how far the hand moves for half the range of an entry, m: turns a disturbance
         in metres into the unit of :class:`enactive.policies.expert.ExpertPolicy`'s noise."""
 
@@ -189,9 +188,8 @@ class EndEffectorDelta(Control):
     def command(self, displacement: Vector, frame: BaseFrame, arm: Arm) -> Vector:
         return HAND.T @ displacement if self.tool else frame.vector(displacement)
 
-    @property
-    def metres_per_half_range(self) -> float:
-        return METRES_PER_UNIT
+    def metres_per_half_range(self, frame: BaseFrame) -> float:
+        return self._bound(frame)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,8 +208,7 @@ class EndEffectorAbsolute(Control):
     def command(self, displacement: Vector, frame: BaseFrame, arm: Arm) -> Vector:
         return frame.point(arm.target + displacement)
 
-    @property
-    def metres_per_half_range(self) -> float:
+    def metres_per_half_range(self, frame: BaseFrame) -> float:
         return REACH
 
 
@@ -254,6 +251,5 @@ class JointDelta(Control):
             joints = joints + jacobian.T @ np.linalg.solve(square, error)
         return joints - start
 
-    @property
-    def metres_per_half_range(self) -> float:
+    def metres_per_half_range(self, frame: BaseFrame) -> float:
         return self.limit * 1.0  # joints are up to about a metre from the hand

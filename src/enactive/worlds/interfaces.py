@@ -188,7 +188,7 @@ def expert_action(task_name: str, privileged: NDArray[np.float64]) -> NDArray[np
 
 def expert_noise(config: MetaWorldInterface.Config, metres: float) -> float:
     """The ``noise`` of an ``ExpertPolicy`` that moves the hand by about ``metres`` per step."""
-    return metres / config.control.metres_per_half_range
+    return metres / config.control.metres_per_half_range(config.frame)
 
 
 INTERFACES: dict[str, MetaWorldInterface.Config] = {
