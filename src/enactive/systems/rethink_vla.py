@@ -139,9 +139,6 @@ ALL = ("action", "scene", "proprio")
 """Features with one set of statistics: what differs between bases is not normalised away."""
 
 
-# -- one unit ------------------------------------------------------------------------------
-
-
 def measure(arm: str, seed: int, directory: Path, shared: Path, scale: Scale) -> Measurement:
     """One parameterisation under three pretrainings, or one way of mixing."""
     if arm in PARAMETERISATIONS:
@@ -241,9 +238,6 @@ def _unseen(shared: Path, scale: Scale, *, tool: bool) -> Path:
     return shown(shared, world(TARGET, tool=tool), scale, 2, seed=70)
 
 
-# -- the claim -----------------------------------------------------------------------------
-
-
 def claim(quick: bool = False) -> Claim:
     """What the ablation claims, at a size that a laptop measures."""
     scale = QUICK if quick else Scale()
@@ -268,9 +262,8 @@ def claim(quick: bool = False) -> Claim:
 
     def rel_over_delta(found: Mapping[str, Measurement], outcome: str) -> float:
         pairs = (("W-Rel", "W-Delta"), ("EEF-Rel", "EEF-Delta"))
-        return float(
-            np.mean([found[a].outcome(outcome) - found[b].outcome(outcome) for a, b in pairs])
-        )
+        better = [found[a].outcome(outcome) - found[b].outcome(outcome) for a, b in pairs]
+        return float(np.mean(better))
 
     step = 1 / (scale.episodes * len(scale.tasks))
     return Claim(
