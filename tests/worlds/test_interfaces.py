@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +159,10 @@ def test_demonstrations_are_collected_the_ordinary_way(name: str, tmp_path: Path
     labels = dataset.column("action.expert")
     assert labels.shape[1] == space.size and np.abs(labels).max() > 0
     assert not np.array_equal(labels, dataset.column("action"))
+
+
+def test_the_code_of_the_page_runs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "embodiments.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) == 3
+    exec("\n".join(blocks), {})
