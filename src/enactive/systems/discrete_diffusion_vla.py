@@ -228,8 +228,9 @@ def claim(quick: bool = False) -> Claim:
         },
         hypotheses=hypotheses(budget),
         seeds=(0,) if quick else (0, 1, 2, 3),
-        budget=f"{budget.steps} steps of {budget.batch_size} windows, AdamW at "
-        f"{budget.learning_rate:g}, one thread; {budget.episodes} evaluation episodes per "
+        budget=f"{min(pusht.steps, budget.steps)} steps on PushT and "
+        f"{min(metaworld.steps, budget.steps)} on Meta-World of {budget.batch_size} windows, AdamW "
+        f"at {budget.learning_rate:g}, one thread; {budget.episodes} evaluation episodes per "
         "decoder, the same for all arms of a seed",
         measure=measure,
         prepare=prepare,

@@ -98,6 +98,8 @@ class Setting:
     execute: int = 8
     """Of them executed before the next decision."""
     max_steps: int = 300
+    steps: int = 2000
+    """Optimizer steps."""
     demonstrations: int = 100
     noise: float = 0.0
     """Disturbance of what the expert executes; what is imitated is undisturbed."""
@@ -134,7 +136,7 @@ SETTINGS = (
     ),
     Setting(
         name="Meta-World", world=METAWORLD, task="pick-place", states=("proprio", "objects"),
-        entries=4, score="success", max_steps=200, demonstrations=40, noise=0.3,
+        entries=4, score="success", max_steps=200, steps=800, demonstrations=40, noise=0.3,
     ),
 )  # fmt: skip
 
@@ -143,7 +145,8 @@ SETTINGS = (
 class Budget:
     """What every arm gets."""
 
-    steps: int = 2000
+    steps: int = 100_000
+    """Bound on the optimizer steps, besides the setting's."""
     batch_size: int = 64
     learning_rate: float = 2e-3
     episodes: int = 24
@@ -156,7 +159,7 @@ class Budget:
 
 
 FULL = Budget()
-QUICK = Budget(steps=20, episodes=2, repeats=4, demonstrations=0.03, max_steps=24)
+QUICK = Budget(steps=10, episodes=2, repeats=2, demonstrations=0.03, max_steps=12)
 
 
 def model(setting: Setting, head: HeadConfig) -> ActionModel.Config:
@@ -184,9 +187,9 @@ def measure_arm(
     """Train one network, and evaluate every decoder that uses it on the same episodes."""
     data = setting.data(shared)
     trained = train_policy(
-        model(setting, KINDS[kind]), data, directory / "run", steps=budget.steps, seed=seed,
-        batch_size=budget.batch_size, learning_rate=budget.learning_rate,
-        action_key=setting.action_key,
+        model(setting, KINDS[kind]), data, directory / "run",
+        steps=min(setting.steps, budget.steps), seed=seed, batch_size=budget.batch_size,
+        learning_rate=budget.learning_rate, action_key=setting.action_key,
     )  # fmt: skip
     decoders: Mapping[str, HeadConfig] = {"": KINDS[kind]}
     if kind == "discrete diffusion":
