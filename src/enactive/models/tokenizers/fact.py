@@ -256,7 +256,8 @@ class SignEncoder(nn.Module):
         self.inputs = nn.Linear(action_size, config.width)
         self.positions = nn.Parameter(0.5 * torch.randn(horizon, config.width))
         self.queries = nn.Parameter(torch.zeros(config.codes, config.width))
-        # Queries that are all zero are told apart only by where they stand.
+        # Queries that are all zero are told apart only by where they stand. Faintly: a bit that the
+        # place decides at the start is the same for all chunks, and is slow to come loose.
         place = torch.arange(config.codes)
         self.register_buffer(
             "query_positions", sinusoidal(place, config.width, 2.0, 4.0 * config.codes), False
@@ -272,7 +273,9 @@ class SignEncoder(nn.Module):
     def forward(self, chunk: Tensor) -> Tensor:
         """``(B, H, A)`` to e ``float32 (B, L, D)``."""
         steps = self.inputs(chunk) + self.positions  # (B, H, w)
-        queries = (self.queries + self.query_positions).expand(len(chunk), -1, -1)  # (B, L, w)
+        queries = (self.queries + 0.3 * self.query_positions).expand(
+            len(chunk), -1, -1
+        )  # (B, L, w)
         for layer in self.layers:
             steps, queries = layer((steps, queries))
         return self.out(self.norm(queries))

@@ -64,11 +64,11 @@ class RVQ(Tokenizer):
         """Of the moving averages that codes follow, per step."""
         dead_below: float = 0.05
         """Share of use, relative to an even one, below which a code is re-seeded; 0 never does."""
-        fit_steps: int = 800
+        fit_steps: int = 600
         """Gradient steps of the fit."""
         fit_batch: int = 256
         """Chunks in a mini-batch."""
-        fit_rate: float = 1e-3
+        fit_rate: float = 4e-3
         """Largest learning rate."""
 
         def build(self, *, action_size: int, horizon: int) -> RVQ:

@@ -96,14 +96,16 @@ class Spectral(Tokenizer):
         """Weight of the mean absolute error of the last scale's chunk."""
         l2: float = 1.0
         """Weight of its mean squared error."""
+        binary_weight: float = 3.0
+        """Weight of the binary entries' cross-entropy; the others have three terms of weight 1."""
         commitment: float = 0.25
         """Weight of the loss that pulls latents to their codes, relative to the one that pulls
         codes to latents."""
-        fit_steps: int = 500
+        fit_steps: int = 400
         """Gradient steps of the fit."""
         fit_batch: int = 128
         """Chunks in a mini-batch."""
-        fit_rate: float = 2e-3
+        fit_rate: float = 5e-3
         """Largest learning rate."""
 
         def build(self, *, action_size: int, horizon: int) -> Spectral:
@@ -277,7 +279,10 @@ class Spectral(Tokenizer):
         }
         if self.binary:
             high = self.is_high(batch).to(batch).expand(len(seen), -1, -1, -1)
-            losses["binary"] = F.binary_cross_entropy_with_logits(decoded[..., self.binary], high)
+            logits = decoded[..., self.binary]  # (K', B, H, n)
+            losses["binary"] = config.binary_weight * F.binary_cross_entropy_with_logits(
+                logits, high
+            )
         return losses
 
     def distance(self, predicted: Tensor, target: Tensor, scale: int) -> Tensor:
@@ -391,7 +396,7 @@ class Encoder(nn.Module):
     def __init__(self, continuous: int, binary: int, channels: int, code_width: int) -> None:
         super().__init__()
         self.embed = nn.Linear(continuous, channels) if continuous else None
-        self.choices = nn.Parameter(0.1 * torch.randn(binary, 2, channels))
+        self.choices = nn.Parameter(torch.randn(binary, 2, channels))
         self.down = nn.ModuleList(
             nn.Conv1d(channels, channels, 3, stride=2, padding=1) for _ in range(2)
         )
