@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from enactive.episodes.dataset import Dataset
+from enactive.episodes.journal import Journal
 from enactive.evaluation.multimodality import modes, repeated_chunks
 from enactive.policies.expert import ExpertPolicy
 from enactive.systems import demonstrations as shared_demonstrations
@@ -149,4 +150,18 @@ def test_the_planner_has_two_modes_and_the_scripted_expert_one() -> None:
     expert = ExpertPolicy.Config(noise=0.3, noise_hold=4).build(robot.spec)
     clean = repeated_chunks(robot, expert, "drawer-open", 0, repeats=12, horizon=12)
     assert not modes(clean, scale=0.005).several
+    detours = ExpertPolicy.Config(expert="metaworld_detours").build(robot.spec)
+    aside = modes(
+        repeated_chunks(robot, detours, "drawer-open", 0, repeats=12, horizon=12), scale=0.005
+    )
+    assert aside.several
+    assert aside.between > 0.5
     robot.close()
+
+
+def test_detours_lead_to_success(tmp_path: Path) -> None:
+    tasks = ("drawer-open", "reach")
+    path = metaworld_demonstrations(tmp_path, tasks=tasks, episodes=3, detours=True)
+    assert len(Journal.open(path.parent / "journal.sqlite").finished()) == 6, "none failed"
+    sides = [np.sign(Dataset.open(path).frames(i, ["action"])["action"][0, 0]) for i in range(6)]
+    assert {*sides} == {-1.0, 1.0}

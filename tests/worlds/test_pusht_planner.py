@@ -112,18 +112,22 @@ def test_the_error_is_the_corners_distance(pose: np.ndarray) -> None:
     assert np.isclose(pose_error(pose, np.array(GOAL)), expected, atol=1e-6)
 
 
-@given(st.integers(0, 2**32), st.sampled_from([1, -1]))
+@given(st.integers(0, 2**32), st.sampled_from([1, -1]), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_ways_keep_clear_of_the_block_and_turn_as_told(seed: int, turn: int) -> None:
+def test_ways_keep_clear_of_the_block_and_turn_as_told(seed: int, turn: int, strict: bool) -> None:
     generator = numpy_generator(seed, "ways")
     start = CENTRE + generator.uniform(-250, 250, 2)
     if distance(start) < PUSHER_RADIUS + 3:
         return
-    found = ways(start, np.ones(48, bool), turn)
-    assert np.isfinite(found.length).all()
-    contact = int(generator.integers(len(contacts().begin)))
+    found = ways(start, np.ones(48, bool), turn, strict=strict)
+    reachable = np.flatnonzero(np.isfinite(found.length))
+    assert len(reachable) > len(found.length) * (0.9 if strict else 0.999)
+    contact = int(generator.choice(reachable))
     corners = way_points(start, contact, found, turn)
     assert np.allclose(corners[0], start)
     assert np.allclose(corners[-1], contacts().begin[contact])
     for a, b in pairwise(corners):
         assert distance(np.linspace(a, b, 60)).min() > PUSHER_RADIUS - 0.5
+    swept = np.diff(np.unwrap(np.arctan2(*(corners - CENTRE).T[::-1])))
+    if strict:
+        assert (turn * swept > -1e-6).all()

@@ -67,6 +67,7 @@ def metaworld_demonstrations(
     noise: float = 0.0,
     noise_hold: int = 4,
     noise_episodes: float = 1.0,
+    detours: bool = False,
 ) -> Path:
     """Meta-World's scripted experts in :data:`METAWORLD`; they have one mode.
 
@@ -78,11 +79,15 @@ def metaworld_demonstrations(
         noise: as in :func:`demonstrations`.
         noise_hold: steps for which a disturbance is kept.
         noise_episodes: share of the episodes that are disturbed.
+        detours: give them two modes, see :mod:`enactive.worlds.metaworld_detours`.
 
     Returns:
         The dataset's directory.
     """
-    expert = ExpertPolicy.Config(noise=noise, noise_hold=noise_hold, noise_episodes=noise_episodes)
+    expert = ExpertPolicy.Config(
+        expert="metaworld_detours" if detours else None,
+        noise=noise, noise_hold=noise_hold, noise_episodes=noise_episodes,
+    )  # fmt: skip
     return demonstrations(
         shared, "metaworld", METAWORLD, tuple(tasks), episodes=episodes, seed=seed, expert=expert
     )

@@ -147,27 +147,42 @@ class Ways:
     """``(C,)``: the ring's point it leaves for the contact."""
 
 
-def ways(start: Array, valid: NDArray[np.bool_], turn: int) -> Ways:
+def ways(start: Array, valid: NDArray[np.bool_], turn: int, *, strict: bool = False) -> Ways:
     """The ways from ``start``, turning by rising ring index (``turn`` 1) or falling (-1).
 
     Args:
         start: ``(2,)``, the pusher's middle in the block's frame, px.
         valid: ``(K,)``, which of the ring's points are on the board.
+        turn: which way round.
+        strict: no piece of a way may sweep the other way round. Otherwise only the arcs on the ring
+            keep to it, and a straight way is taken wherever one is free.
     """
     found, circle = contacts(), ring()
     clear = PUSHER_RADIUS + 0.5 * GAP
     room = min(clear, float(distance(start)) - 0.3)
     seen = free(start, circle, room) & valid  # (K,)
+    if strict:
+        seen = seen & _ahead(start, circle, turn)
     arcs = np.where(seen[:, None], _arcs(valid, turn), np.inf)  # (K, K)
     reach = np.linalg.norm(circle - start, axis=1)[:, None] + arcs
     leave = reach.argmin(0)  # (K,) best first point for each last point
     onward = np.linalg.norm(found.begin[:, None] - circle, axis=2)  # (C, K)
-    total = np.where(found.sees & valid, reach.min(0) + onward, np.inf)
+    sees = found.sees & valid
+    straight = free(start, found.begin, room)
+    if strict:
+        sees = sees & _ahead(circle, found.begin[:, None], turn)
+        straight = straight & _ahead(start, found.begin, turn)
+    total = np.where(sees, reach.min(0) + onward, np.inf)
     enter = total.argmin(1)
     length = total.min(1)
-    straight = free(start, found.begin, room)
     length = np.where(straight, np.linalg.norm(found.begin - start, axis=1), length)
     return Ways(length=length, leave=np.where(straight, -1, leave[enter]), enter=enter)
+
+
+def _ahead(start: Array, end: Array, turn: int) -> NDArray[np.bool_]:
+    """Whether going from ``start`` to ``end`` sweeps less than half a turn the way of ``turn``."""
+    a, b = start - CENTRE, end - CENTRE
+    return turn * (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]) >= 0
 
 
 def _arcs(valid: NDArray[np.bool_], turn: int) -> Array:

@@ -76,7 +76,7 @@ class PlannerMemory:
 class PushTPlanner:
     """Expert of PushT; a pure function of the state and the memory that it hands on."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     """Rises when other actions are planned from the same state."""
     jitter: float = 0.1
     """Random part of a push's score: standard deviation of the logarithm. It breaks ties."""
@@ -124,12 +124,11 @@ class PushTPlanner:
         pusher, pose = truth[:2], truth[2:5]
         generator = numpy_generator(memory.seed, "pusht_planner", memory.pushes)
         simulator = _Simulator()
-        way, turn = _ways(pusher, pose, memory.turn)
+        # On the way to the first push everything goes the episode's way round: that is where
+        # demonstrations differ most. Later the pusher goes straight where it can.
+        way, turn = _ways(pusher, pose, memory.turn, strict=memory.pushes == 0)
         pushes = _pushes(simulator, pose, np.arange(len(contacts().begin)))
-        # The first push is chosen without regard to the way there, which then is long in either
-        # direction: that is where demonstrations differ most.
-        near = 0.0 if memory.pushes == 0 else way.length
-        travel = np.where(np.isfinite(way.length), near, np.inf)
+        travel = way.length
         score = pushes.score(travel) * np.exp(self.jitter * generator.standard_normal(len(travel)))
         best = np.argsort(-score)[: max(1, self.lookahead)]
         if self.lookahead > 1:
@@ -160,7 +159,7 @@ class PushTPlanner:
             return float(gain / spent)
         direction = to_board(contacts().direction[first], pushes.start) - pushes.start[:2]
         pusher = to_board(contacts().begin[first], pushes.start) + length * direction
-        way, _ = _ways(pusher, pose, memory.turn)
+        way, _ = _ways(pusher, pose, memory.turn, strict=False)
         sparse = np.flatnonzero(np.isfinite(way.length))[::3]
         if not len(sparse):
             return float(gain / spent)
@@ -193,14 +192,14 @@ def _duration(travel: Any, length: Any) -> Any:
     return travel / (0.85 * GO_SPEED) + length / (0.8 * PUSH_SPEED) + 6.0
 
 
-def _ways(pusher: Array, pose: Array, turn: int) -> tuple[Ways, int]:
+def _ways(pusher: Array, pose: Array, turn: int, *, strict: bool) -> tuple[Ways, int]:
     """Ways to all contacts in the wanted direction; in the other if walls leave none."""
     board, start = to_board(ring(), pose), to_block(pusher, pose)
     inside = np.all((board >= 4.0) & (board <= BOARD - 4.0), 1)
     begins = to_board(contacts().begin, pose)
     reachable = np.all((begins >= 8.0) & (begins <= BOARD - 8.0), 1)
     for direction in (turn, -turn):
-        found = ways(start, inside, direction)
+        found = ways(start, inside, direction, strict=strict)
         length = np.where(reachable, found.length, np.inf)
         if np.isfinite(length).sum() >= 12 or direction == -turn:
             break
