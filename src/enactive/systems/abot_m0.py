@@ -110,12 +110,12 @@ class Scale:
     """Size of the experiment."""
 
     demonstrations: int = 100
-    steps: int = 800
+    steps: int = 700
     episodes: int = 24
     max_steps: int = 150
-    states: int = 16
+    states: int = 12
     """Initial states in which the planner is asked again and again."""
-    repeats: int = 12
+    repeats: int = 16
     samples: int = 12
     seeds: tuple[int, ...] = (0, 1, 2, 3)
 

@@ -76,16 +76,16 @@ class Scale:
     """Of PushT."""
     task_demonstrations: int = 15
     """Of each task of Meta-World."""
-    steps: int = 1200
+    steps: int = 1000
     episodes: int = 32
     """Of PushT, in every evaluation."""
     task_episodes: int = 10
     """Of each task of Meta-World."""
     ensemble_episodes: int = 16
     max_steps: int = 150
-    states: int = 16
+    states: int = 12
     """Initial states in which the planner is asked again and again."""
-    repeats: int = 12
+    repeats: int = 16
     samples: int = 12
     seeds: tuple[int, ...] = (0, 1, 2, 3)
 
