@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from enactive.configuration import added, config_hash, from_dict, to_dict
 from enactive.observations import ObservationSpec
 from enactive.worlds.metaworld import OBJECTS, MetaWorld
 from enactive.worlds.pusht import SUCCESS_COVERAGE, PushT
+from enactive.worlds.pusht_geometry import GOAL, pose_error
 from enactive.worlds.world import World
 
 PUSHT = PushT.Config(cameras=(), states=("proprio", "velocity", "block", "keypoints"))
@@ -67,6 +70,23 @@ def test_pusht_with_and_without_pictures_is_one_world() -> None:
     shown.close(), blind.close()
 
 
+def test_the_block_may_begin_nearer_to_its_mark() -> None:
+    far, near = PUSHT.build(), replace(PUSHT, start=0.3).build()
+    task = far.spec.tasks[0].task()
+    errors = []
+    for seed in range(12):
+        truths = [world.reset(task, seed).privileged["pusht"] for world in (far, near)]
+        errors.append([pose_error(truth[2:], np.array(GOAL)) for truth in truths])
+    assert np.median(np.array(errors)[:, 1] / np.array(errors)[:, 0]) < 0.5
+    near.step(np.array([256.0, 256.0]))
+    snapshot = near.snapshot()
+    first = near.step(np.array([300.0, 200.0])).observation.privileged["pusht"]
+    near.restore(snapshot)
+    again = near.step(np.array([300.0, 200.0])).observation.privileged["pusht"]
+    assert np.array_equal(first, again)
+    far.close(), near.close()
+
+
 def test_privileged_state_can_be_left_out() -> None:
     world = PushT.Config(cameras=(), privileged=False).build()
     assert world.spec.observations.privileged == ()
@@ -92,6 +112,7 @@ def test_metaworld_objects_are_what_its_expert_reads() -> None:
 @pytest.mark.parametrize(("config", "message"), [
     (PushT.Config(states=("proprio", "blok")), "did you mean 'block'"),
     (PushT.Config(cameras=("front",)), "top"),
+    (PushT.Config(start=0.0), "start"),
     (MetaWorld.Config(cameras=(), states=("object",)), "did you mean 'objects'"),
 ])  # fmt: skip
 def test_unknown_names_are_refused(config: PushT.Config | MetaWorld.Config, message: str) -> None:

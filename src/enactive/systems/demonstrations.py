@@ -40,7 +40,14 @@ SEEDS_PER_SAMPLE = 10_000
 """Initial states that one ``seed`` of demonstrations may use."""
 
 
-def pusht_demonstrations(shared: Path, *, episodes: int, seed: int = 0, noise: float = 0.0) -> Path:
+def pusht_demonstrations(
+    shared: Path,
+    *,
+    episodes: int,
+    seed: int = 0,
+    noise: float = 0.0,
+    world: PushT.Config = PUSHT,
+) -> Path:
     """PushT's planner in :data:`PUSHT`; two modes, see :mod:`enactive.worlds.pusht_planner`.
 
     Args:
@@ -48,12 +55,13 @@ def pusht_demonstrations(shared: Path, *, episodes: int, seed: int = 0, noise: f
         episodes: successful demonstrations.
         seed: another number gives other initial states.
         noise: as in :func:`demonstrations`; 0.02 is about 5 px.
+        world: where, e.g. ``replace(PUSHT, start=0.3)`` for short episodes near the mark.
 
     Returns:
         The dataset's directory.
     """
     return demonstrations(
-        shared, "pusht", PUSHT, ("push-t",), episodes=episodes, seed=seed,
+        shared, "pusht", world, ("push-t",), episodes=episodes, seed=seed,
         expert=ExpertPolicy.Config(noise=noise, noise_hold=2),
     )  # fmt: skip
 
