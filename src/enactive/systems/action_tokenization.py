@@ -30,6 +30,7 @@ from enactive.systems.bakeoff import (
     measure,
 )
 from enactive.systems.bakeoff_figures import figures
+from enactive.systems.experiment import WINDOWS
 
 Arms = Mapping[str, Measurement]
 CHEAPEST = "l1"
@@ -67,7 +68,8 @@ def claim(quick: bool = False) -> Claim:
             "(2602.08602) and FACT (GenieReasoner)"
         ),
         world=(
-            f"PushT from states, {scale.demonstrations} demonstrations of a planner that goes "
+            "PushT from states, the T beginning at 40 % of its usual distance and angle from its "
+            f"mark, {scale.demonstrations} demonstrations of a planner that goes "
             "round the T either way, score: best reward of an episode. Meta-World from states, "
             f"{', '.join(TASKS)}, {scale.task_demonstrations} scripted demonstrations of each and "
             "one policy for all, score: success. Executed actions are slightly disturbed, the "
@@ -93,9 +95,9 @@ def claim(quick: bool = False) -> Claim:
         hypotheses=hypotheses(scale),
         seeds=scale.seeds,
         budget=(
-            f"two policies per unit, {scale.steps} steps of 64 windows each; {scale.episodes} "
-            f"episodes of PushT and {scale.task_episodes} of each Meta-World task, at most "
-            f"{scale.max_steps} steps; chunks of {HORIZON}, tokenizers fitted on at most "
+            f"two policies per unit, {scale.steps} steps of {WINDOWS} windows each; "
+            f"{scale.episodes} episodes of PushT and {scale.task_episodes} of each Meta-World task, "
+            f"at most {scale.max_steps} steps; chunks of {HORIZON}, tokenizers fitted on at most "
             f"{FITTED_ON} of them"
         ),
         measure=unit,

@@ -109,7 +109,7 @@ VARIANTS: Mapping[str, tuple[TokenizerConfig, ...]] = {
 class Scale:
     """Size of the experiment."""
 
-    demonstrations: int = 60
+    demonstrations: int = 200
     """Of PushT."""
     task_demonstrations: int = 15
     """Of each task of Meta-World."""

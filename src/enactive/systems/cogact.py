@@ -33,6 +33,7 @@ from enactive.systems.demonstrations import (
 )
 from enactive.systems.experiment import (
     LANES,
+    WINDOWS,
     Trained,
     evaluate_policy,
     measurement,
@@ -72,7 +73,7 @@ ENSEMBLES: Mapping[str, SelectionConfig] = {
 class Scale:
     """Size of the experiment."""
 
-    demonstrations: int = 100
+    demonstrations: int = 200
     """Of PushT."""
     task_demonstrations: int = 15
     """Of each task of Meta-World."""
@@ -161,7 +162,8 @@ def claim(quick: bool = False) -> Claim:
             "diffusion transformers of several sizes) and of action ensembles"
         ),
         world=(
-            f"PushT from states (pusher, corners of the T), {scale.demonstrations} demonstrations "
+            "PushT from states (pusher, corners of the T), the T beginning at 40 % of its usual "
+            f"distance and angle from its mark; {scale.demonstrations} demonstrations "
             "of a planner that goes round the T either way; Meta-World from states, "
             f"{', '.join(TASKS)}, {scale.task_demonstrations} scripted demonstrations of each. "
             "Executed actions are slightly disturbed, the undisturbed ones are imitated."
@@ -188,7 +190,7 @@ def claim(quick: bool = False) -> Claim:
         hypotheses=hypotheses(scale),
         seeds=scale.seeds,
         budget=(
-            f"{scale.steps} steps of 64 windows; {scale.episodes} PushT episodes of at most "
+            f"{scale.steps} steps of {WINDOWS} windows; {scale.episodes} PushT episodes of at most "
             f"{scale.max_steps} steps ({scale.ensemble_episodes} for each ensemble), "
             f"{scale.task_episodes} of each Meta-World task; heads of equal size within 5 %, arm "
             "diffusion-small excepted"

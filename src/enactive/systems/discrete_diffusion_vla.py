@@ -21,7 +21,6 @@ import numpy as np
 from enactive.evaluation.claims.claim import Claim, Figure, Hypothesis, Measurement
 from enactive.evaluation.report.svg import Series, lines
 from enactive.systems.equal_heads import (
-    DECODERS,
     FULL,
     KINDS,
     MAIN,
@@ -51,10 +50,13 @@ def gain(setting: Setting, decoder: str, other: str) -> Any:
 
     def value(arms: Arms) -> float:
         diffusion = arms[arm(setting, "discrete diffusion")]
-        mine = diffusion.outcome(f"{setting.score}, {decoder}")
-        if other in DECODERS:
-            return mine - diffusion.outcome(f"{setting.score}, {other}")
-        return mine - arms[arm(setting, other)].outcome(setting.score)
+        mine = diffusion.episodes[f"{setting.score}, {decoder}"]
+        if other in KINDS:
+            theirs = arms[arm(setting, other)].episodes[setting.score]
+        else:
+            theirs = diffusion.episodes[f"{setting.score}, {other}"]
+        count = min(len(mine), len(theirs))  # some decoders ran the first episodes only
+        return float(np.mean(mine[:count]) - np.mean(theirs[:count]))
 
     return value
 
@@ -95,7 +97,12 @@ def earlier(arms: Arms) -> float:
 
 
 def hypotheses(budget: Budget) -> tuple[Hypothesis, ...]:
-    """What is claimed; the verdict rests on the first three."""
+    """What is claimed; the verdict rests on the first three.
+
+    Margins are half of what autoregression was seen to gain over not moving, on a seed that is not
+    used here: 0.27 against 0.08 of the best reward on PushT, about a third of the episodes on
+    Meta-World.
+    """
     pusht, metaworld = SETTINGS
     step = 1 / budget.episodes
 
@@ -109,10 +116,10 @@ def hypotheses(budget: Budget) -> tuple[Hypothesis, ...]:
         )  # fmt: skip
 
     return (
-        more("as good on PushT", f"{MAIN} is at most 0.05 worse than autoregression",
-             pusht, MAIN, "autoregression", -0.05, primary=True),
-        more("as good on Meta-World", f"{MAIN} is at most 10 points worse than autoregression",
-             metaworld, MAIN, "autoregression", -0.1, primary=True),
+        more("as good on PushT", f"{MAIN} is at most 0.1 worse than autoregression",
+             pusht, MAIN, "autoregression", -0.1, primary=True),
+        more("as good on Meta-World", f"{MAIN} is at most 15 points worse than autoregression",
+             metaworld, MAIN, "autoregression", -0.15, primary=True),
         Hypothesis(
             name="passes", statement="Passes of the head fall to exactly T / L",
             value=passes_beyond, direction="less", threshold=0.0, exact=True,
@@ -125,13 +132,13 @@ def hypotheses(budget: Budget) -> tuple[Hypothesis, ...]:
             value=nearer, direction="less", threshold=0.0, primary=False,
             unit="standard deviations", resolution=0.005,
         ),
-        more("one round does where data have one mode", "T=1 is at most 10 points worse",
-             metaworld, "T=1", MAIN, -0.1),
-        more("saturated", "T=8 is at most 0.05 worse than T=12", pusht, MAIN, "T=12", -0.05),
+        more("one round does where data have one mode", "T=1 is at most 15 points worse",
+             metaworld, "T=1", MAIN, -0.15),
+        more("saturated", "T=8 is at most 0.1 worse than T=12", pusht, MAIN, "T=12", -0.1),
         more("re-masking helps", "Re-masking is better than without",
              pusht, f"{MAIN}, re-masking", MAIN, 0.0),
-        more("as good as flow matching", f"{MAIN} is at most 0.05 worse than flow matching",
-             pusht, MAIN, "flow matching", -0.05),
+        more("as good as flow matching", f"{MAIN} is at most 0.1 worse than flow matching",
+             pusht, MAIN, "flow matching", -0.1),
         Hypothesis(
             name="time falls less than passes",
             statement="Of the factor in passes, less than 0.9 arrives in milliseconds",
@@ -192,9 +199,9 @@ def claim(quick: bool = False) -> Claim:
         return measure_arm(scaled(setting), kind, seed, directory, shared, budget)
 
     what = {
-        "autoregression": "ids one by one with a KV cache, the most probable each time",
+        "autoregression": "ids one by one with a KV cache",
         "discrete diffusion": "masked diffusion; one network, decoded with T = 1, 2, 4, 8, 12 "
-        "rounds and with 8 rounds and re-masking",
+        "rounds, with 8 rounds and re-masking, and on PushT with one round of most probable ids",
         "flow matching": "10 Euler steps on continuous actions: the reference without ids",
     }
     pusht, metaworld = (scaled(setting) for setting in SETTINGS)
@@ -205,7 +212,8 @@ def claim(quick: bool = False) -> Claim:
         "same ids with a network of the same size, and needs T / L of its passes.",
         source="Liang et al., Discrete Diffusion VLA, arXiv 2508.20072, sections 3.2-3.4 and the "
         "tables on LIBERO; the paper reports 4.67 times fewer passes (12 instead of 56)",
-        world=f"PushT from states ({pusht.demonstrations} demonstrations of a planner with two "
+        world="PushT from states, the T beginning at 40 % of its usual distance and angle from its "
+        f"mark ({pusht.demonstrations} demonstrations of a planner with two "
         f"modes, slightly disturbed) and Meta-World {metaworld.task} from states "
         f"({metaworld.demonstrations} demonstrations of the scripted expert, disturbed)",
         arms={name: f"{setting.name}: {what[kind]}" for name, (setting, kind) in ARMS.items()},
@@ -218,7 +226,10 @@ def claim(quick: bool = False) -> Claim:
             "Decoders differ in size or training": "the two networks have the same parameters to "
             "the last one, flow matching within 5 %; data, steps and batches are the same",
             "Bins computed on test data": "quantiles of the training chunks only",
-            "Sampling noise at evaluation": "temperature and choice noise are 0 for all ids",
+            "Sampling noise at evaluation": "the same temperature for all heads over ids: 0 on "
+            "Meta-World, 0.5 on PushT, where the most probable ids stand still; chosen with an "
+            "autoregressive network on another seed, which can only favour it. What is committed "
+            "first is never drawn at random",
             "Ranking that keeps sure ids masked, and re-masking that takes back more the later it "
             "gets (released codes)": "property tests, with the faulty rules shown to break them",
             "Data with one mode cannot tell decoders apart": "PushT's planner goes round the T "
@@ -227,11 +238,12 @@ def claim(quick: bool = False) -> Claim:
             "in training and never counted",
         },
         hypotheses=hypotheses(budget),
-        seeds=(0,) if quick else (0, 1, 2, 3),
+        seeds=(0,) if quick else (0, 1, 2, 3, 4),
         budget=f"{min(pusht.steps, budget.steps)} steps on PushT and "
-        f"{min(metaworld.steps, budget.steps)} on Meta-World of {budget.batch_size} windows, AdamW "
-        f"at {budget.learning_rate:g}, one thread; {budget.episodes} evaluation episodes per "
-        "decoder, the same for all arms of a seed",
+        f"{min(metaworld.steps, budget.steps)} on Meta-World of {budget.batch_size} windows, "
+        f"AdamW at {budget.learning_rate:g}, one thread; {budget.episodes} evaluation episodes "
+        f"({budget.other_episodes} of decoders that the verdict does not rest on), the same for all "
+        "arms of a seed",
         measure=measure,
         prepare=prepare,
         figures=figures,

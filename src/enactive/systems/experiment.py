@@ -28,6 +28,9 @@ from enactive.training.config import Initial, Optimizer, Source, Stage, Training
 from enactive.training.trainer import train
 from enactive.worlds.pool import WorldPool
 
+WINDOWS = 32
+"""Windows of an optimizer step."""
+
 LANES = 16
 """Worlds at a time in an evaluation, decided on in one batch."""
 
@@ -39,8 +42,8 @@ class Trained:
     model: ActionModel
     """With the averaged weights, in evaluation mode."""
     cost: Mapping[str, float]
-    """``train_steps``, ``train_seconds``, ``parameters`` (that are trained), ``tokenizer_parameters``
-    (that were fitted before)."""
+    """``train_steps``, ``train_seconds``, ``parameters`` (that are trained) and
+    ``tokenizer_parameters`` (that were fitted before)."""
 
 
 def parameters(module: nn.Module) -> int:
@@ -55,7 +58,7 @@ def train_policy(
     *,
     steps: int,
     seed: int,
-    batch_size: int = 64,
+    batch_size: int = WINDOWS,
     learning_rate: float = 1e-3,
     stages: tuple[Stage, ...] = (),
     action_key: str = "action",

@@ -28,7 +28,7 @@ from enactive.policies.chunked import ChunkedPolicy
 from enactive.policies.expert import ExpertPolicy
 from enactive.seeding import torch_generator
 from enactive.systems.demonstrations import demonstrations
-from enactive.systems.experiment import Trained, evaluate_policy, measurement, train_policy
+from enactive.systems.experiment import WINDOWS, Trained, evaluate_policy, measurement, train_policy
 from enactive.training.config import Initial, Source
 from enactive.worlds.controls import BaseFrame, EndEffectorDelta, JointDelta
 from enactive.worlds.interfaces import MetaWorldInterface, expert_noise
@@ -372,8 +372,8 @@ def claim(quick: bool = False) -> Claim:
             ),
         ),
         seeds=scale.seeds,
-        budget=f"{scale.pretraining} + {scale.finetuning} optimizer steps of 64 windows for every "
-        f"policy (from scratch and mixed: as many on their own data), the same parameters, "
+        budget=f"{scale.pretraining} + {scale.finetuning} optimizer steps of {WINDOWS} windows for "
+        f"every policy (from scratch and mixed: as many on their own data), the same parameters, "
         f"{scale.episodes} evaluation episodes of each task",
         measure=run,
         prepare=prepare,

@@ -73,7 +73,7 @@ class Suite:
 class Scale:
     """Size of the experiment."""
 
-    demonstrations: int = 60
+    demonstrations: int = 200
     """Of PushT."""
     task_demonstrations: int = 15
     """Of each task of Meta-World."""
@@ -157,6 +157,7 @@ def claim(quick: bool = False) -> Claim:
         world=(
             f"Easy: Meta-World from states, {', '.join(TASKS)}, {scale.task_demonstrations} "
             "scripted demonstrations of each, one policy for all. Hard: PushT from states, "
+            "the T beginning at 40 % of its usual distance and angle from its mark, "
             f"{scale.demonstrations} demonstrations of a planner that goes round the T either "
             "way. Executed actions are slightly disturbed, the undisturbed ones are imitated."
         ),

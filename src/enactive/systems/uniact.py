@@ -20,7 +20,7 @@ from enactive.models.normalization import Normalizer
 from enactive.policies.chunked import ChunkedPolicy
 from enactive.policies.expert import ExpertPolicy
 from enactive.systems.demonstrations import demonstrations
-from enactive.systems.experiment import evaluate_policy, measurement, train_policy
+from enactive.systems.experiment import WINDOWS, evaluate_policy, measurement, train_policy
 from enactive.systems.uniact_codes import alignment, divergences
 from enactive.training.config import Initial, Source, Stage
 from enactive.worlds.interfaces import INTERFACES, MetaWorldInterface, expert_noise
@@ -289,8 +289,8 @@ def claim(quick: bool = False) -> Claim:
             ),
         ),
         seeds=scale.seeds,
-        budget=f"{scale.pretraining} + {scale.adaptation} optimizer steps of 64 windows, the same "
-        f"parameters, {scale.episodes} evaluation episodes of each task and number of "
+        budget=f"{scale.pretraining} + {scale.adaptation} optimizer steps of {WINDOWS} windows, "
+        f"the same parameters, {scale.episodes} evaluation episodes of each task and number of "
         "demonstrations",
         measure=run,
         prepare=prepare,
