@@ -9,7 +9,7 @@ import pytest
 from reach_world import SPACE, ReachWorld, expert
 
 from enactive.actions.spaces import VectorSpace
-from enactive.observations import Camera, ObservationSpec, Task
+from enactive.observations import Camera, Observation, ObservationSpec, Task
 from enactive.policies.expert import ExpertPolicy
 from enactive.policies.hold import HoldPolicy
 from enactive.policies.policy import Policy, WiringError, check_wiring
@@ -139,3 +139,33 @@ def test_wiring_knows_cameras(model) -> None:
     )
     with pytest.raises(WiringError, match="did you mean 'tops'"):
         check_wiring(policy, renamed)
+
+
+def test_the_expert_is_by_default_the_worlds_own() -> None:
+    pytest.importorskip("gym_pusht")
+    pytest.importorskip("metaworld")
+    from enactive.worlds.metaworld import MetaWorld
+    from enactive.worlds.pusht import PushT
+
+    scripted = ExpertPolicy.Config().build(MetaWorld.Config(cameras=()).build().spec)
+    described = scripted.describe()
+    assert described["expert"] == "enactive.worlds.metaworld_experts:expert_action"
+    assert described["privileged"] == "metaworld"
+    assert "version" not in described, "recorded episodes of it keep their identity"
+    spec = PushT.Config(cameras=()).build().spec
+    planner = ExpertPolicy.Config().build(spec)
+    assert planner.describe()["version"] >= 1
+    task = spec.tasks[0].task()
+    truth = np.array([100.0, 100.0, 300.0, 300.0, 0.0])
+    memory = planner.begin(task, 3)
+    (first,) = planner.act([Observation(privileged={"pusht": truth})], [memory])
+    (again,) = planner.act([Observation(privileged={"pusht": truth})], [memory])
+    assert np.array_equal(first.action, again.action), "memories are values"
+    assert first.memory.plan.path
+    assert not memory.plan.path
+    assert first.memory.step == 1
+
+
+def test_a_world_without_an_expert_says_so() -> None:
+    with pytest.raises(LookupError, match="no expert is called"):
+        ExpertPolicy.Config().build(SPEC)
