@@ -321,7 +321,7 @@ def figures(measurements: Mapping[tuple[str, int], Measurement]) -> list[Figure]
     return [
         Figure(
             title=title,
-            svg=lines(rows, title="numbers in a chunk", unit="energy distance"),
+            svg=lines(rows, title="Energy distance by numbers in a chunk"),
             caption="Energy distance to the planner's chunks from the same states, in standard "
             "deviations of the actions, by the numbers in a chunk; 10 sampling steps, mean over "
             "seeds.",
