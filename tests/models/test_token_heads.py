@@ -236,6 +236,19 @@ def test_what_follows_the_first_end_does_not_count() -> None:
     torch.testing.assert_close(loss.per_sample, torch.stack(by_hand))
 
 
+def test_leaving_out_what_lies_behind_all_ends_changes_no_loss() -> None:
+    head = autoregressive(True)
+    chunk, seen = waves(6), features(6)
+    mask = torch.ones(6, H, dtype=torch.bool)
+    ids, kept = head.targets(chunk, mask)
+    assert not kept[:, -1].any()  # there is something to leave out
+    whole = row_mean(cross_entropy(head.logits(seen, ids), ids), kept)
+    loss = head.loss(seen, chunk, mask, Generator())
+    torch.testing.assert_close(loss.per_sample, whole)
+    nothing = head.loss(seen, chunk, torch.zeros_like(mask), Generator())
+    assert (nothing.per_sample == 0).all()
+
+
 def test_ids_of_steps_past_the_end_do_not_count() -> None:
     head = autoregressive()
     mask = torch.ones(2, H, dtype=torch.bool)

@@ -115,7 +115,7 @@ class Scale:
     """Of each task of Meta-World."""
     held_out: int = 6
     """Demonstrations of each task that only measure tokenizers."""
-    steps: int = 500
+    steps: int = 400
     """Of each of a unit's two trainings."""
     fit_steps: int | None = None
     """Of tokenizers that learn; None takes their own."""
@@ -124,12 +124,14 @@ class Scale:
     task_episodes: int = 8
     """Of each task of Meta-World."""
     max_steps: int = 200
+    tasks: int = len(TASKS)
+    """Of Meta-World's :data:`TASKS`, the first ones."""
     seeds: tuple[int, ...] = (0, 1, 2, 3)
 
 
 QUICK = Scale(
     demonstrations=3, task_demonstrations=1, held_out=1, steps=4, fit_steps=4, episodes=2,
-    task_episodes=2, max_steps=8, seeds=(0,),
+    task_episodes=2, max_steps=8, tasks=1, seeds=(0,),
 )  # fmt: skip
 
 
@@ -152,7 +154,7 @@ class Setting:
             return pusht_demonstrations(shared, episodes=count, noise=0.02, seed=seed)
         count = scale.held_out if held_out else scale.task_demonstrations
         return metaworld_demonstrations(
-            shared, tasks=self.tasks, episodes=count, noise=0.3, seed=seed
+            shared, tasks=self.tasks[: scale.tasks], episodes=count, noise=0.3, seed=seed
         )
 
 
@@ -205,7 +207,7 @@ def measure(arm: str, seed: int, directory: Path, shared: Path, scale: Scale) ->
             steps=scale.steps, seed=seed, action_key=ACTION,
         )  # fmt: skip
         evaluation = evaluate_policy(
-            trained.model, setting.world, setting.tasks, place / "evaluation",
+            trained.model, setting.world, setting.tasks[: scale.tasks], place / "evaluation",
             episodes=scale.episodes if setting.world is PUSHT else scale.task_episodes,
             # Other initial states for every seed, the same for all its arms.
             first_seed=1_000_000 + 1_000 * seed,

@@ -65,7 +65,11 @@ class Autoregressive(TokenHead):
     def loss(self, features: Features, chunk: Tensor, mask: Tensor, generator: Generator) -> Loss:
         """Cross-entropy in nats per id, see :meth:`Head.loss`; ``generator`` is not used."""
         ids, kept = self.targets(chunk, mask)  # (B, L)
-        logits = self.logits(features, ids)  # (B, L, V)
+        if self.tokenizer.end is not None:
+            # Behind the end of the longest row nothing counts, and most of L may lie there.
+            longest = max(1, int(kept.any(0).sum()))
+            ids, kept = ids[:, :longest], kept[:, :longest]
+        logits = self.logits(features, ids)  # (B, Q, V)
         per_sample = row_mean(cross_entropy(logits, ids), kept)  # (B,)
         total = per_sample.mean()
         right = row_mean((logits.argmax(-1) == ids).float(), kept).mean()
