@@ -7,20 +7,21 @@ from dataclasses import fields
 import pytest
 import torch
 
+from enactive.evaluation.claims.claim import Measurement
 from enactive.models.action_model import ActionModel, Interface
+from enactive.models.heads.autoregressive import Autoregressive
 from enactive.models.heads.discrete_diffusion import DiscreteDiffusion
 from enactive.models.heads.head import HeadSpec
 from enactive.models.tokenizers.quantile_bins import QuantileBins
+from enactive.systems.discrete_diffusion_vla import gain
 from enactive.systems.equal_heads import (
     BINS,
-    DECODERS,
     HEADS,
     KINDS,
     MAIN,
     SETTINGS,
     WIDTH,
     Setting,
-    T,
     decoded_by,
     latencies,
     model,
@@ -49,9 +50,13 @@ def test_heads_are_of_equal_size(setting: Setting) -> None:
 
 
 @pytest.fixture(params=SETTINGS, ids=ids)
-def built(request: pytest.FixtureRequest) -> ActionModel:
-    """An untrained diffusion model of a setting, its bins fitted."""
-    setting: Setting = request.param
+def setting(request: pytest.FixtureRequest) -> Setting:
+    return request.param
+
+
+@pytest.fixture
+def built(setting: Setting) -> ActionModel:
+    """An untrained diffusion model of the setting, its bins fitted."""
     world = setting.world.build()
     spec = world.spec
     world.close()
@@ -69,17 +74,41 @@ def built(request: pytest.FixtureRequest) -> ActionModel:
     return made
 
 
-def test_decoders_share_weights_and_differ_in_rounds(built: ActionModel) -> None:
-    for name, config in DECODERS.items():
-        other = decoded_by(built, config)
-        assert isinstance(other.head, DiscreteDiffusion)
-        assert other.head.rounds == config.rounds and other.head.remask == config.remask
-        for key, value in built.state_dict().items():
-            assert torch.equal(other.state_dict()[key], value), (name, key)
+def test_decoders_share_weights_and_differ_in_how_ids_are_found(
+    built: ActionModel, setting: Setting
+) -> None:
+    decoders = setting.decoders("discrete diffusion")
+    assert {"T=1", "T=2", "T=4", MAIN, "T=12", f"{MAIN}, re-masking"} <= set(decoders)
+    for name, config in decoders.items():
+        assert isinstance(config, DiscreteDiffusion.Config)
+        head = decoded_by(built, config).head
+        assert isinstance(head, DiscreteDiffusion)
+        assert f"T={head.rounds}" == name.partition(",")[0]
+        assert (head.remask > 0) == ("re-masking" in name)
+        assert head.temperature == (0.0 if "argmax" in name else setting.temperature)
+        for key, value in built.head.state_dict().items():
+            assert torch.equal(head.state_dict()[key], value), (name, key)
+    (alone,) = setting.decoders("autoregression").values()
+    assert isinstance(alone, Autoregressive.Config) and alone.temperature == setting.temperature
 
 
-def test_every_decoder_is_timed(built: ActionModel) -> None:
-    found = latencies(built, repeats=1)
-    assert set(found) == {"ms, autoregression", *(f"ms, {name}" for name in DECODERS)}
+def test_every_decoder_is_timed(built: ActionModel, setting: Setting) -> None:
+    found = latencies(built, setting, repeats=1)
+    wanted = ("autoregression", *setting.decoders("discrete diffusion"))
+    assert set(found) == {f"ms, {name}" for name in wanted}
     assert all(value > 0 for value in found.values())
-    assert DECODERS[MAIN].rounds == T
+
+
+def test_decoders_are_compared_on_the_same_episodes() -> None:
+    """T=1 ran the first two of the four episodes of T=8."""
+    row = {"best_reward, T=8": [0.5, 0.7, 0.0, 0.0], "best_reward, T=1": [0.1, 0.1]}
+    arms = {
+        "PushT, discrete diffusion": Measurement(
+            outcomes={"best_reward, T=8": 0.3, "best_reward, T=1": 0.1}, episodes=row
+        ),
+        "PushT, autoregression": Measurement(
+            outcomes={"best_reward": 0.2}, episodes={"best_reward": [0.8, 0.0, 0.0, 0.0]}
+        ),
+    }
+    assert gain(SETTINGS[0], "T=8", "T=1")(arms) == pytest.approx(0.5)
+    assert gain(SETTINGS[0], "T=8", "autoregression")(arms) == pytest.approx(0.1)
