@@ -1,12 +1,12 @@
 """Heads of equal size on the same features: passes, latency, memory per decision.
 
 Autoregression (with and without its KV cache), discrete diffusion at several numbers of rounds,
-flow matching and L1, with numbers of parameters within 5 % of one another, which is checked. Two
-sizes: that of the system discrete-diffusion-vla, whose claim gives the success rates of these
-heads, and a larger one. Every head sees the same random features; what a decision takes does not
-depend on their values. Passes are counted by hooks. Memory is the peak of what one decision
-allocates (weights come on top, ``megabytes``), on an accelerator by its allocator, on a processor
-by the profiler.
+flow matching and L1, with numbers of parameters within 5 % of one another, which is checked. Sizes
+are those of the system discrete-diffusion-vla, whose claim gives the success rates of these heads
+(bench/heads_table.py joins both), and a larger one. Every head sees the same random features; what
+a decision takes does not depend on their values. Passes are counted by hooks. Memory is the peak of
+what one decision allocates (weights come on top, ``megabytes``), on an accelerator by its
+allocator, on a processor by the profiler.
 
 Rounds go through all heads in turn, so that a slow minute of the machine hits all of them.
 
@@ -38,7 +38,7 @@ from enactive.models.heads.flow_matching import FlowMatching
 from enactive.models.heads.head import Head, HeadConfig, HeadSpec
 from enactive.models.heads.l1 import L1
 from enactive.models.tokenizers.quantile_bins import QuantileBins
-from enactive.systems.equal_heads import BINS, HEADS, WIDTH
+from enactive.systems.equal_heads import BINS, HEADS, SETTINGS, WIDTH
 from enactive.systems.experiment import parameters
 
 ROUNDS = (1, 2, 4, 8, 12)
@@ -63,10 +63,14 @@ class Size:
 
 
 SIZES = (
-    Size(
-        name="claim", width=WIDTH, horizon=8, action_size=4, bins=BINS,
-        autoregressive=HEADS.autoregressive, discrete_diffusion=HEADS.discrete_diffusion,
-        flow_matching=HEADS.flow_matching, l1=HEADS.l1,
+    *(
+        Size(
+            name="claim", width=WIDTH, horizon=setting.horizon, action_size=setting.entries,
+            bins=BINS, autoregressive=HEADS.autoregressive,
+            discrete_diffusion=HEADS.discrete_diffusion, flow_matching=HEADS.flow_matching,
+            l1=HEADS.l1,
+        )
+        for setting in SETTINGS
     ),
     Size(
         name="medium", width=256, horizon=8, action_size=7, bins=256,
@@ -262,8 +266,8 @@ def compare(size: Size, device: str, rounds: int, count: int) -> list[dict[str, 
         )
         row = rows[-1]
         print(
-            f"{size.name:7} {arm.name:26} {row['parameters']:>8} parameters {row['passes']:3} "
-            f"passes  {median:7.2f} ms (p95 {row['milliseconds']['p95']:.2f})  "
+            f"{size.name:7} L={row['ids']:<3} {arm.name:26} {row['parameters']:>8} parameters "
+            f"{row['passes']:3} passes  {median:7.2f} ms (p95 {row['milliseconds']['p95']:.2f})  "
             f"{row['peak_kilobytes']:8.1f} KiB  {row['fewer_passes']:5.2f} x fewer passes, "
             f"{row['faster']:5.2f} x faster",
             flush=True,

@@ -12,6 +12,7 @@ $python bench/dataset_writing.py --lerobot-python $lerobot/bin/python
 $python bench/lerobot_interop.py --lerobot-python $lerobot/bin/python \
   --out bench/results/lerobot_interop.json
 $python bench/training_step.py --lerobot-python $lerobot/bin/python
+$python bench/heads.py
 $python bench/rollouts.py
 $python bench/action_tokenizers.py
 $python bench/kill_recording.py
