@@ -8,7 +8,7 @@ nothing was fitted on. One more arm has no policy: tokenizers alone, at several 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ class Scale:
 
 
 QUICK = Scale(
-    demonstrations=3, task_demonstrations=1, held_out=1, steps=4, fit_steps=4, episodes=2,
+    demonstrations=3, task_demonstrations=2, held_out=1, steps=4, fit_steps=4, episodes=2,
     task_episodes=2, max_steps=8, tasks=1, seeds=(0,),
 )  # fmt: skip
 
@@ -267,31 +267,40 @@ def windows(data: Path, setting: Setting, count: int = 64) -> Batch:
 def alone(seed: int, directory: Path, shared: Path, scale: Scale) -> Measurement:
     """Tokenizers without a policy: bits and held-out error of more and fewer bits each.
 
-    Outcomes are ``SETTING/TOKENIZER NUMBER bits`` and ``... mse``. The tables, with everything
-    that reports hold, are ``SETTING.md`` in ``directory``.
+    ``episodes`` holds rows ``SETTING/TOKENIZER bits`` and ``... mse``, one value for each of the
+    tokenizer's :data:`VARIANTS`. The tables, with everything that reports hold, are ``SETTING.md``
+    in ``directory``.
     """
-    outcomes: dict[str, float] = {}
+    rows: dict[str, tuple[float, ...]] = {}
     for setting in SETTINGS:
-        # Normalised as in the policies: by all demonstrations that they train on.
+        # Normalised as in the policies, by demonstrations that they train on.
         made = chunks(setting.data(shared, scale), horizon=HORIZON, seed=seed, action_key=ACTION)
         held = made.normalizer.normalize(
             "action", every_chunk(setting.data(shared, scale, held_out=True))
         )
         reports: dict[str, TokenizerReport] = {}
         for name, configs in VARIANTS.items():
-            for number, config in enumerate(configs):
+            for config in configs:
+                generator = torch_generator(seed, "bake-off", name, varied(config))
                 with seeded_initialisation(seed):
                     tokenizer = sized(config, scale).build(
                         action_size=held.shape[2], horizon=HORIZON
                     )
-                generator = torch_generator(seed, "bake-off", name, number)
                 tokenizer.fit(_some(made.training, generator), generator)
-                said = report(tokenizer, held)
-                reports[f"{name} {number}"] = said
-                outcomes[f"{setting.name}/{name} {number} bits"] = said.bits
-                outcomes[f"{setting.name}/{name} {number} mse"] = said.mse
+                reports[f"{name}, {varied(config)}"] = report(tokenizer, held)
+            found = [reports[f"{name}, {varied(config)}"] for config in configs]
+            rows[f"{setting.name}/{name} bits"] = tuple(said.bits for said in found)
+            rows[f"{setting.name}/{name} mse"] = tuple(said.mse for said in found)
         (directory / f"{setting.name}.md").write_text(table(reports) + "\n", encoding="utf-8")
-    return Measurement(outcomes=outcomes)
+    return Measurement(episodes=rows)
+
+
+def varied(config: TokenizerConfig) -> str:
+    """Where ``config`` differs from what its kind is by default: ``"stages 2"``."""
+    usual = type(config)()
+    names = [field.name for field in fields(config)]  # pyright: ignore
+    own = {name: getattr(config, name) for name in names}
+    return ", ".join(f"{k} {v}" for k, v in own.items() if v != getattr(usual, k))
 
 
 def _some(training: Tensor, generator: torch.Generator) -> Tensor:

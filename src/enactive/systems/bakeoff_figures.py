@@ -11,7 +11,7 @@ import numpy as np
 
 from enactive.evaluation.claims.claim import Figure, Measurement
 from enactive.evaluation.report.svg import WIDTH, _decades, _line, _padded, _svg, _text, _ticks
-from enactive.systems.bakeoff import ALONE, ARMS, CODED, SETTINGS, VARIANTS
+from enactive.systems.bakeoff import ALONE, ARMS, CODED, SETTINGS, VARIANTS, varied
 
 KINDS = ("a", "b", "c", "d", "faint")
 """Colours of lines, in turn."""
@@ -70,10 +70,14 @@ def errors(found: Found, setting: str) -> dict[str, list[Point]]:
     for (arm, _), unit in found.items():
         if arm == ALONE:
             for name, configs in VARIANTS.items():
-                for number in range(len(configs)):
-                    key = f"{setting}/{name} {number}"
-                    pair = unit.outcomes[f"{key} bits"], unit.outcomes[f"{key} mse"]
-                    values[name][f"{name} {number}"].append(pair)
+                pairs = zip(
+                    configs,
+                    unit.episodes[f"{setting}/{name} bits"],
+                    unit.episodes[f"{setting}/{name} mse"],
+                    strict=True,
+                )
+                for config, bits, mse in pairs:
+                    values[name][f"{name}, {varied(config)}"].append((bits, mse))
         elif arm in CODED:
             name = ARMS[arm][1]
             assert name is not None
