@@ -80,10 +80,36 @@ def read(argv: Sequence[str]) -> Training:
         values["weights"] = tuple(s.weight for s in base.data if s.weight is not None)
     # A part named on the command line replaces the file's; otherwise the file's stays.
     named = {part: c.config for part, c in choices.items() if c.given or base is None}
-    values["model"] = dataclasses.replace(model, **named)
+    values["model"] = _open(dataclasses.replace(model, **named))
     description = f"{DESCRIPTION}\n\n{describe_choices(PARTS, choices)}"
     arguments = parse(options, rest, "train", defaults=values, description=description)
     return _training(arguments, base)
+
+
+def _open(model: ActionModel.Config) -> ActionModel.Config:
+    """``model`` as a class whose tokenizer has the type that was chosen.
+
+    An optional part would become a subcommand; a chosen one has options like any other.
+    """
+    if model.tokenizer is None:
+        return model
+    chosen = dataclasses.make_dataclass(
+        "Model",
+        [("tokenizer", type(model.tokenizer), dataclasses.field(default=model.tokenizer))],
+        bases=(ActionModel.Config,),
+        frozen=True,
+        kw_only=True,
+    )
+    return chosen(**_values(model))
+
+
+def _closed(model: ActionModel.Config) -> ActionModel.Config:
+    """The inverse of :func:`_open`."""
+    return ActionModel.Config(**_values(model))
+
+
+def _values(model: ActionModel.Config) -> dict[str, Any]:
+    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
 
 
 def _base(argv: Sequence[str]) -> tuple[Training | None, list[str]]:
@@ -130,6 +156,7 @@ def _training(arguments: Any, base: Training | None) -> Training:
         for field in dataclasses.fields(arguments)
         if field.name not in EXTRA
     }
+    given["model"] = _closed(given["model"])
     kept = {"stages": base.stages, "action_space": base.action_space} if base is not None else {}
     with wiring():
         return Training(run=arguments.out, data=sources, **kept, **given)
