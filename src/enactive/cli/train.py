@@ -15,7 +15,7 @@ from enactive.cli.derived import derive
 from enactive.cli.loading import dataset_path
 from enactive.cli.mistakes import UserError, wiring
 from enactive.models.action_model import ActionModel
-from enactive.training.config import Source, Training
+from enactive.training.config import Initial, Source, Training
 
 PARTS = {
     "head": ("heads", "flow_matching"),
@@ -49,6 +49,15 @@ EXTRA: dict[str, tuple[Any, Any]] = {
         Annotated[Path | None, tyro.conf.arg(metavar="PATH", help="Directory of the run.")],
         None,
     ),
+    "initial": (
+        Annotated[
+            Path | None,
+            tyro.conf.arg(
+                metavar="PATH", help="Begin with the weights of this run, checkpoint or model."
+            ),
+        ],
+        None,
+    ),
     "weights": (
         Annotated[
             tuple[float, ...],
@@ -67,7 +76,7 @@ def read(argv: Sequence[str]) -> Training:
     options = derive(
         "Options",
         Training,
-        without=("run", "data", "stages", "action_space"),
+        without=("run", "data", "stages", "action_space", "initial"),
         flat=("model",),
         extra=EXTRA,
     )
@@ -77,6 +86,7 @@ def read(argv: Sequence[str]) -> Training:
         kept = [field.name for field in dataclasses.fields(options) if field.name not in EXTRA]
         values = {name: getattr(base, name) for name in kept}
         values["data"] = tuple(Path(source.path) for source in base.data)
+        values["initial"] = None if base.initial is None else base.initial.path
         values["weights"] = tuple(s.weight for s in base.data if s.weight is not None)
     # A part named on the command line replaces the file's; otherwise the file's stays.
     named = {part: c.config for part, c in choices.items() if c.given or base is None}
@@ -158,8 +168,11 @@ def _training(arguments: Any, base: Training | None) -> Training:
     }
     given["model"] = _closed(given["model"])
     kept = {"stages": base.stages, "action_space": base.action_space} if base is not None else {}
+    initial = None if arguments.initial is None else Initial(path=arguments.initial)
+    if base is not None and base.initial is not None and base.initial.path == arguments.initial:
+        initial = base.initial  # with the statistics that it takes over
     with wiring():
-        return Training(run=arguments.out, data=sources, **kept, **given)
+        return Training(run=arguments.out, data=sources, initial=initial, **kept, **given)
 
 
 def run(config: Training) -> int:
