@@ -298,7 +298,7 @@ def alone(seed: int, directory: Path, shared: Path, scale: Scale) -> Measurement
 def varied(config: TokenizerConfig) -> str:
     """Where ``config`` differs from what its kind is by default: ``"stages 2"``."""
     usual = type(config)()
-    names = [field.name for field in fields(config)]  # pyright: ignore
+    names = [field.name for field in fields(config)]
     own = {name: getattr(config, name) for name in names}
     return ", ".join(f"{k} {v}" for k, v in own.items() if v != getattr(usual, k))
 
