@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -391,3 +392,9 @@ def test_tokenizers_say_whether_their_rows_may_end_early(name: str) -> None:
 def test_every_built_in_head_is_registered() -> None:
     built_in = {"autoregressive", "discrete_diffusion", "flow_matching", "l1"}
     assert built_in <= set(Registry("heads").names())
+
+
+def test_the_page_lists_every_head() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "heads.md").read_text(encoding="utf-8")
+    missing = [name for name in Registry("heads").names() if f"| `{name}` |" not in page]
+    assert not missing
