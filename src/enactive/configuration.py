@@ -69,7 +69,7 @@ def added(default: T) -> T:
     At its default it is left out of plain values, so that the records and hashes of configurations
     that were written before it existed stay what they are.
     """
-    return typing.cast(T, dataclasses.field(default=default, metadata={"added": True}))
+    return dataclasses.field(default=default, metadata={"added": True})
 
 
 # ---------------------------------------------------------------------------- to plain values

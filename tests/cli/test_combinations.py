@@ -1,4 +1,4 @@
-"""``enactive train --head X --tokenizer Y --backbone Z``: every combination works or says why not."""
+"""``enactive train --head X --tokenizer Y``: each combination works or says why not."""
 
 from __future__ import annotations
 

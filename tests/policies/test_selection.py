@@ -120,9 +120,7 @@ def test_the_published_alpha_is_nearly_the_plain_mean(seed: int, count: int, siz
     found, step = plans(seed, count, size)
     weights = AdaptiveEnsemble.Config(alpha=0.1).build().weights(found, step)
     assert 1 <= weights.max() / weights.min() <= math.exp(0.2) + 1e-9
-    assert weights[-1] >= weights.max() * (
-        1 - 1e-9
-    )  # nothing agrees more
+    assert weights[-1] >= weights.max() * (1 - 1e-9)  # nothing agrees more
 
 
 def test_a_larger_alpha_adapts() -> None:

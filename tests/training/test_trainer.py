@@ -146,7 +146,8 @@ def test_stages_freeze_scale_and_resume(make_run: MakeRun) -> None:
     for name, value in initial.items():
         if name.startswith("backbone."):
             assert torch.equal(saved[4][name], value)
-    assert not torch.equal(saved[4]["head.network.inputs.weight"], initial["head.network.inputs.weight"])
+    name = "head.network.inputs.weight"
+    assert not torch.equal(saved[4][name], initial[name])
     assert not torch.equal(saved[6]["backbone.patches.weight"], saved[4]["backbone.patches.weight"])
     rates = {line["step"]: line["learning_rate"] for line in read_log(config.run)}
     assert rates[4] / rates[8] == pytest.approx(10)
