@@ -97,8 +97,8 @@ def claim(quick: bool = False) -> Claim:
         budget=(
             f"two policies per unit, {scale.steps} steps of {WINDOWS} windows each; "
             f"{scale.episodes} episodes of PushT and {scale.task_episodes} of each Meta-World "
-            f"task, at most {scale.max_steps} steps; chunks of {HORIZON}, tokenizers fitted on at most "
-            f"{FITTED_ON} of them"
+            f"task, at most {scale.max_steps} steps; chunks of {HORIZON}, tokenizers fitted on "
+            f"at most {FITTED_ON} of them"
         ),
         measure=unit,
         prepare=prepare,
