@@ -1,4 +1,4 @@
-"""Encoder and decoder of :mod:`enactive.models.tokenizers.spectral`: convolutions along the steps."""
+"""Encoder and decoder of the spectral tokenizer: convolutions along the steps."""
 
 from __future__ import annotations
 
