@@ -111,7 +111,7 @@ class Scale:
     """Size of the experiment."""
 
     demonstrations: int = 200
-    steps: int = 700
+    steps: int = 2000
     episodes: int = 24
     max_steps: int = 150
     states: int = 12

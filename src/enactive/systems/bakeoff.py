@@ -115,7 +115,7 @@ class Scale:
     """Of each task of Meta-World."""
     held_out: int = 6
     """Demonstrations of each task that only measure tokenizers."""
-    steps: int = 400
+    steps: int = 1000
     """Of each of a unit's two trainings."""
     fit_steps: int | None = None
     """Of tokenizers that learn; None takes their own."""

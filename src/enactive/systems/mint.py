@@ -82,7 +82,7 @@ class Scale:
     """Of each task."""
     held_out: int = 6
     """Of each task, from other initial states: what the first id tells is measured on them."""
-    steps: int = 800
+    steps: int = 2000
     fit_steps: int = 400
     episodes: int = 10
     """Of each task."""
