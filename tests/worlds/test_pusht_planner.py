@@ -78,6 +78,24 @@ def test_most_starts_are_solved_quickly_and_the_same_seed_repeats() -> None:
     assert np.array_equal(played[0][2], again[2])
 
 
+def test_a_wall_that_closes_one_way_round_is_no_dead_end() -> None:
+    """The T lies at the lower wall; what turn -1 can reach there moves nothing nearer."""
+    truth = np.array([295.0, 150.0, 349.2, 445.7, -2.0])
+    planner, memory = PushTPlanner(), with_turn(-1)
+    path = planner.plan(truth, memory)
+    simulated = WORLD.build()
+    simulated.reset(simulated.spec.tasks[0].task(), 0)
+    env = simulated._env.unwrapped
+    env.reset(options={"reset_to_state": truth})
+    before = pose_error(truth[2:], np.array(GOAL))
+    for _ in range(len(path) + 4):
+        truth = np.array([*env.agent.position, *env.block.position, env.block.angle])
+        action, memory = planner.act(truth, memory)
+        env.step(action)
+    assert pose_error(np.array([*env.block.position, env.block.angle]), np.array(GOAL)) < before - 5
+    simulated.close()
+
+
 def test_half_of_the_seeds_go_each_way() -> None:
     turns = [PushTPlanner().begin("push-t", seed).turn for seed in range(400)]
     assert set(turns) == {1, -1}

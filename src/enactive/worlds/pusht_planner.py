@@ -76,7 +76,7 @@ class PlannerMemory:
 class PushTPlanner:
     """Expert of PushT; a pure function of the state and the memory that it hands on."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     """Rises when other actions are planned from the same state."""
     jitter: float = 0.1
     """Random part of a push's score: standard deviation of the logarithm. It breaks ties."""
@@ -124,13 +124,14 @@ class PushTPlanner:
         pusher, pose = truth[:2], truth[2:5]
         generator = numpy_generator(memory.seed, "pusht_planner", memory.pushes)
         simulator = _Simulator()
-        # On the way to the first push everything goes the episode's way round: that is where
-        # demonstrations differ most. Later the pusher goes straight where it can.
-        way, turn = _ways(pusher, pose, memory.turn, strict=memory.pushes == 0)
         pushes = _pushes(simulator, pose, np.arange(len(contacts().begin)))
+        way, turn = _way_to_gain(pusher, pose, pushes, memory)
         travel = way.length
-        score = pushes.score(travel) * np.exp(self.jitter * generator.standard_normal(len(travel)))
-        best = np.argsort(-score)[: max(1, self.lookahead)]
+        noise = np.exp(self.jitter * generator.standard_normal(len(travel)))
+        score = np.where(np.isfinite(travel), pushes.score(travel) * noise, -1.0)
+        if score.max() <= 0:  # nothing within reach helps: any push may open another
+            score = np.where(score < 0, score, noise)
+        best = np.argsort(-score)[: max(1, min(self.lookahead, int((score > 0).sum())))]
         if self.lookahead > 1:
             values = [self._value(simulator, pushes, int(i), travel[i], memory) for i in best]
             choice = int(best[int(np.argmax(values))])
@@ -159,7 +160,7 @@ class PushTPlanner:
             return float(gain / spent)
         direction = to_board(contacts().direction[first], pushes.start) - pushes.start[:2]
         pusher = to_board(contacts().begin[first], pushes.start) + length * direction
-        way, _ = _ways(pusher, pose, memory.turn, strict=False)
+        way = _ways(pusher, pose, memory.turn, strict=False)
         sparse = np.flatnonzero(np.isfinite(way.length))[::3]
         if not len(sparse):
             return float(gain / spent)
@@ -192,18 +193,33 @@ def _duration(travel: Any, length: Any) -> Any:
     return travel / (0.85 * GO_SPEED) + length / (0.8 * PUSH_SPEED) + 6.0
 
 
-def _ways(pusher: Array, pose: Array, turn: int, *, strict: bool) -> tuple[Ways, int]:
-    """Ways to all contacts in the wanted direction; in the other if walls leave none."""
+def _way_to_gain(
+    pusher: Array, pose: Array, pushes: _Pushes, memory: PlannerMemory
+) -> tuple[Ways, int]:
+    """Ways to all contacts and which way round they go: the episode's, if any push so helps.
+
+    On the way to the first push every piece goes that way round: that is where demonstrations
+    differ most. Later the pusher goes straight where it can. Walls may close one way round.
+    """
+    options = [(memory.turn, True)] if memory.pushes == 0 else []
+    options += [(memory.turn, False), (-memory.turn, False)]
+    found = [_ways(pusher, pose, *option) for option in options]
+    for way, (turn, _) in zip(found, options, strict=True):
+        if pushes.score(way.length).max() > 0:
+            return way, turn
+    reach = [int(np.isfinite(way.length).sum()) for way in found]
+    most = int(np.argmax(reach))
+    return found[most], options[most][0]
+
+
+def _ways(pusher: Array, pose: Array, turn: int, strict: bool) -> Ways:
+    """The ways to all contacts that stay on the board."""
     board, start = to_board(ring(), pose), to_block(pusher, pose)
     inside = np.all((board >= 4.0) & (board <= BOARD - 4.0), 1)
     begins = to_board(contacts().begin, pose)
     reachable = np.all((begins >= 8.0) & (begins <= BOARD - 8.0), 1)
-    for direction in (turn, -turn):
-        found = ways(start, inside, direction, strict=strict)
-        length = np.where(reachable, found.length, np.inf)
-        if np.isfinite(length).sum() >= 12 or direction == -turn:
-            break
-    return Ways(length=length, leave=found.leave, enter=found.enter), direction
+    found = ways(start, inside, turn, strict=strict)
+    return replace(found, length=np.where(reachable, found.length, np.inf))
 
 
 def _pushes(simulator: _Simulator, pose: Array, chosen: NDArray[np.int64]) -> _Pushes:
