@@ -49,8 +49,9 @@ class Scale:
     """Of PushT."""
     task_demonstrations: int = 15
     """Of each task of Meta-World."""
-    fit_steps: int = 1000
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    fit_steps: int = 4000
+    """A first run with seeds 0 to 3 had a quarter of the steps."""
+    seeds: tuple[int, ...] = (10, 11, 12, 13)
 
 
 QUICK = Scale(demonstrations=3, task_demonstrations=2, fit_steps=8, seeds=(0,))
