@@ -60,6 +60,7 @@ CLAIM = Claim(
     measure=lambda arm, seed, directory, shared: Measurement(),
     figures=curves,
     parts={"coin": "numpy.random"},
+    earlier_runs=("a run with half the steps was inconclusive",),
     not_tried=("anything real",),
     scale_note="a million times smaller",
 )  # fmt: skip
@@ -127,7 +128,8 @@ def test_the_html_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert all(source.startswith(("#", "data:")) for source in page.sources)
     for said in (
         "New is better | than <plain>.", "supported", "Both primary hypotheses are supported",
-        "a rate of 80 %", "three seeds", "anything real", "a million times smaller",
+        "a rate of 80 %", "three seeds", "anything real",
+        "half the steps was inconclusive", "a million times smaller",
         "enactive claim toy", "numpy.random", "much better (secondary)", "not supported",
         "The arms' parameters differ: plain <1> 10, new & better 20.",
         "9 / 60", "42 / 60", "a machine", "3.0 minutes",

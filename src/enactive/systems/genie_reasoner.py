@@ -50,7 +50,6 @@ class Scale:
     task_demonstrations: int = 15
     """Of each task of Meta-World."""
     fit_steps: int = 4000
-    """A first run with seeds 0 to 3 had a quarter of the steps."""
     seeds: tuple[int, ...] = (10, 11, 12, 13)
 
 
@@ -171,6 +170,11 @@ def claim(quick: bool = False) -> Claim:
             "residual quantisation": "enactive.models.tokenizers.rvq",
             "FAST": "enactive.models.tokenizers.dct_bpe",
         },
+        earlier_runs=(
+            "1,000 steps, seeds 0 to 3: not supported. FACT's error was 0.74 decades above that of "
+            "residual quantisation (95 % interval 0.69 to 0.80). Every learned tokenizer was then "
+            "given four times the steps, and the seeds were changed.",
+        ),
         not_tried=(
             "the reasoning half: the benchmark ERIQ, question data beside action codes, and "
             "keeping it in post-training",

@@ -39,7 +39,6 @@ class Scale:
     """How much of everything a unit gets."""
 
     seeds: tuple[int, ...] = tuple(range(10, 20))
-    """A first run with seeds 0 to 3 and half the episodes was inconclusive; these are others."""
     tasks: tuple[str, ...] = TASKS
     demonstrations: int = 15
     """Of each task with each pretraining interface."""
@@ -301,6 +300,12 @@ def claim(quick: bool = False) -> Claim:
             "embodiments": "enactive.worlds.interfaces",
             "unified actions": "enactive.actions.slots",
         },
+        earlier_runs=(
+            "Seeds 0 to 3, 5 episodes of each task: inconclusive. With 1 demonstration the "
+            "codebook succeeded 0.15 more often than the policy from scratch (95 % interval -0.19 to 0.49), "
+            "codes were aligned by 0.08 (-0.05 to 0.21). Seeds were then changed and their number "
+            "and that of episodes raised.",
+        ),
         not_tried=(
             "a vision-language model as the extractor, pictures, real robots",
             "28 embodiments: here four interfaces of one simulated arm",

@@ -160,6 +160,9 @@ class Claim:
     """More pictures, from the measurements by (arm, seed); units that failed are missing."""
     parts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Mechanism -> module, e.g. ``{"tokenizer": "enactive.models.tokenizers.spectral"}``."""
+    earlier_runs: tuple[str, ...] = ()
+    """Runs of this claim before this one, what they found, and what was changed after them: a claim
+    that is run until it pleases proves nothing, so that every run is told."""
     not_tried: tuple[str, ...] = ()
     """What a reader might take as tested but was not."""
     scale_note: str = ""
@@ -236,6 +239,7 @@ class Claim:
             "seeds": list(self.seeds),
             "budget": self.budget,
             "parts": dict(self.parts),
+            "earlier_runs": list(self.earlier_runs),
             "not_tried": list(self.not_tried),
             "scale_note": self.scale_note,
         }

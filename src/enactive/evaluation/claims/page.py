@@ -79,6 +79,8 @@ def as_markdown(result: Result, drawn: Sequence[Figure]) -> str:
     if claim.controls:
         lines += ["", "## Controls", ""]
         lines += [f"- *{trap}*: {how}" for trap, how in claim.controls.items()]
+    if claim.earlier_runs:
+        lines += ["", "## Earlier runs", "", *(f"- {what}" for what in claim.earlier_runs)]
     if claim.not_tried:
         lines += ["", "## Not tried", "", *(f"- {what}" for what in claim.not_tried)]
     failed = contents.failures(result)
@@ -145,6 +147,9 @@ def as_html(result: Result, drawn: Sequence[Figure]) -> str:
     sections.append(("cost", "Cost", _html_table(contents.costs(result))))
     if claim.controls:
         sections.append(("controls", "Controls", _definitions(claim.controls)))
+    if claim.earlier_runs:
+        listed = "".join(f"<li>{escape(what)}</li>" for what in claim.earlier_runs)
+        sections.append(("earlier-runs", "Earlier runs", f"<ul>{listed}</ul>"))
     if claim.not_tried:
         listed = "".join(f"<li>{escape(what)}</li>" for what in claim.not_tried)
         sections.append(("not-tried", "Not tried", f"<ul>{listed}</ul>"))
