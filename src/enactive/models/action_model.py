@@ -33,7 +33,14 @@ from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.batch import Batch
 from enactive.models.chunk_reference import RelativeChunks
 from enactive.models.heads.flow_matching import FlowMatching
-from enactive.models.heads.head import Generators, HeadConfig, HeadSpec, Loss, Samples
+from enactive.models.heads.head import (
+    Generators,
+    HeadConfig,
+    HeadSpec,
+    Loss,
+    Samples,
+    TakesIntent,
+)
 from enactive.models.language import LanguageEncoder
 from enactive.models.normalization import Normalizer, statistics_key
 from enactive.models.tokenizers.report import TokenizerReport, report
@@ -117,6 +124,10 @@ class ActionModel(nn.Module):
         language_noise: float = 0.0
         """Length of the Gaussian noise that training adds to an instruction's embedding, which has
         length 1: keeps the policy from leaning on the exact embeddings of the wordings it saw."""
+        instructed: bool = configuration.added(True)
+        """Whether it is told the instruction. If not, every wording reads as the empty one and its
+        embedding as zeros: a policy of several tasks then has to see which one is wanted, or to be
+        told in another way, see :mod:`enactive.policies.intent`."""
 
         def build(
             self,
@@ -254,14 +265,17 @@ class ActionModel(nn.Module):
             noise: source of the noise on the instructions' embeddings; None adds none.
         """
         embedding: Tensor | None = None
-        if self.backbone.uses_embedding:
-            embedding = self.language.encode(batch.instructions)  # (B, E)
+        texts = batch.instructions if self.config.instructed else ("",) * batch.size
+        if self.backbone.uses_embedding and not self.config.instructed:
+            embedding = torch.zeros(batch.size, self.config.language.size, device=self.device)
+        elif self.backbone.uses_embedding:
+            embedding = self.language.encode(texts)  # (B, E)
             if noise is not None and self.config.language_noise:
                 draws = torch.randn(embedding.shape, generator=noise, device=noise.device)
                 scale = self.config.language_noise / embedding.shape[-1] ** 0.5
                 embedding = embedding + scale * draws.to(embedding.device)
             embedding = embedding.to(self.device)
-        instructions = Instructions(texts=batch.instructions, embedding=embedding)
+        instructions = Instructions(texts=texts, embedding=embedding)
         state = {
             name: self.normalizer.normalize(name, value, batch.embodiment)
             for name, value in batch.state.items()
@@ -306,6 +320,35 @@ class ActionModel(nn.Module):
         """
         batch = batch.to(self.device)
         drawn = self.head.sample(self.features(batch), generator, samples)
+        return self._in_units(drawn, batch)
+
+    @torch.inference_mode()
+    def sample_given(
+        self, batch: Batch, generator: Generators, intent: Tensor, samples: int = 1
+    ) -> Samples:
+        """:meth:`sample`, with the coarsest part of every chunk given.
+
+        Args:
+            batch: of B windows.
+            generator: as for :meth:`sample`.
+            intent: what the head's ``intent_of`` made of other chunks, ``int64 (B, l)``.
+            samples: S.
+
+        Raises:
+            ValueError: the head's chunks have no coarsest part that can be given.
+        """
+        if not isinstance(self.head, TakesIntent):
+            raise ValueError(
+                f"the head {self.config.head.part_name()} cannot be given an intent: its chunks "
+                "have no coarsest part; train one that can, such as next_scale"
+            )
+        batch = batch.to(self.device)
+        intent = intent.to(self.device)
+        drawn = self.head.sample_given(self.features(batch), generator, intent, samples)
+        return self._in_units(drawn, batch)
+
+    def _in_units(self, drawn: Samples, batch: Batch) -> Samples:
+        """What the head drew, in the action space's units, with the backbone's pass counted."""
         return replace(
             drawn,
             chunk=self.denormalise_chunk(drawn.chunk, batch.embodiment),
@@ -331,7 +374,7 @@ class ActionModel(nn.Module):
         save_file({name: t.detach().cpu().contiguous() for name, t in state.items()},
                   path / "model.safetensors")  # fmt: skip
         self.backbone.save_assets(path / ASSETS)
-        if not self.backbone.uses_embedding:
+        if not (self.backbone.uses_embedding and self.config.instructed):
             return
         table = self.language.table
         save_file(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Generator
 
 from enactive.actions.chain import Chain
 from enactive.actions.decision import Cost, Decision
@@ -21,7 +22,8 @@ from enactive.actions.spaces import VectorSpace
 from enactive.actions.tokens import ActionToken
 from enactive.configuration import to_dict
 from enactive.models.action_model import ActionModel
-from enactive.models.batch import from_observations
+from enactive.models.batch import Batch, from_observations
+from enactive.models.heads.head import Samples
 from enactive.observations import Observation, ObservationSpec, Task
 from enactive.policies.selection.selection import (
     Choice,
@@ -208,7 +210,7 @@ class ChunkedPolicy:
             batch = replace(batch, embodiment=number)
         generators = [torch_generator(memory.seed, "chunk", memory.planned) for _, memory in pairs]
         generators += [torch_generator(0, "padding") for _ in range(size - len(pairs))]
-        drawn = self.model.sample(batch, generators, self.config.samples)
+        drawn = self._draw(batch, generators, [memory for _, memory in pairs])
         chunks = self._own(drawn.chunk.float().cpu())  # (B, S, H, A)
         rows_of = None if batch.embodiment is None else batch.embodiment.to(drawn.chunk.device)
         scaled = self.model.normalise_chunk(drawn.chunk, rows_of)
@@ -225,6 +227,15 @@ class ChunkedPolicy:
             )
             for place, row in enumerate(rows)
         }
+
+    def _draw(
+        self, batch: Batch, generators: list[Generator], memories: Sequence[ChunkMemory]
+    ) -> Samples:
+        """Chunks for a batch whose first rows are the episodes' of ``memories``; padding follows.
+
+        Policies that give the model more than observations override it, and :meth:`_told`.
+        """
+        return self.model.sample(batch, generators, self.config.samples)
 
     def _window(self, observation: Observation, memory: ChunkMemory) -> list[Observation]:
         """T observations, oldest first; before an episode's start its first one is repeated."""
@@ -245,7 +256,8 @@ class ChunkedPolicy:
             if observation.instruction != memory.instruction:
                 plans = ()  # chunks made for another instruction are not averaged in
             plans = (*plans, _plan(memory.step, predicted, choice.index))
-            chain = self._chain(observation.instruction, predicted.candidates, choice)
+            told = self._told(observation.instruction, memory)
+            chain = self._chain(told, predicted.candidates, choice)
         horizon, window = self.model.config.horizon, self.selection.window
         plans = tuple(plan for plan in plans if memory.step - plan.start < horizon)
         if window is not None:
@@ -262,25 +274,32 @@ class ChunkedPolicy:
         action = self.produces.clip(self.selection.action(plans, memory.step))
         return Decision(action=action, chain=chain, cost=cost, memory=following)
 
-    def _chain(self, instruction: str, candidates: Floats, choice: Choice) -> Chain:
-        """The instruction, every candidate with its score, and which of them is executed."""
-        told = ActionToken(
-            id="instruction", kind="language", content=instruction, source="observation"
+    def _told(self, instruction: str, memory: ChunkMemory) -> tuple[ActionToken, ...]:
+        """What a chunk is made from, besides pictures and states."""
+        if not self.model.config.instructed:
+            return ()
+        return (
+            ActionToken(
+                id="instruction", kind="language", content=instruction, source="observation"
+            ),
         )
+
+    def _chain(self, told: tuple[ActionToken, ...], candidates: Floats, choice: Choice) -> Chain:
+        """What was told, every candidate with its score, and which of them is executed."""
         head = type(self.model.head).__name__
         tokens = [
             ActionToken(
                 id="raw" if len(candidates) == 1 else f"candidate-{number}",
                 kind="raw",
                 content=candidate,
-                parents=("instruction",),
+                parents=tuple(token.id for token in told),
                 source=head,
                 score=None if choice.scores is None else choice.scores[number],
                 chosen=number == choice.index,
             )
             for number, candidate in enumerate(candidates)
         ]
-        return Chain((told, *tokens))
+        return Chain((*told, *tokens))
 
 
 def _plan(step: int, predicted: Prediction, index: int) -> Plan:

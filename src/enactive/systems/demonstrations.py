@@ -78,8 +78,9 @@ def metaworld_demonstrations(
     noise_hold: int = 4,
     noise_episodes: float = 1.0,
     detours: bool = False,
+    world: MetaWorld.Config = METAWORLD,
 ) -> Path:
-    """Meta-World's scripted experts in :data:`METAWORLD`; they have one mode.
+    """Meta-World's scripted experts, states only; they have one mode.
 
     Args:
         shared: directory of what claims share.
@@ -90,6 +91,7 @@ def metaworld_demonstrations(
         noise_hold: steps for which a disturbance is kept.
         noise_episodes: share of the episodes that are disturbed.
         detours: give them two modes, see :mod:`enactive.worlds.metaworld_detours`.
+        world: where, e.g. ``replace(METAWORLD, states=("proprio", "things"))`` for no goals.
 
     Returns:
         The dataset's directory.
@@ -99,7 +101,7 @@ def metaworld_demonstrations(
         noise=noise, noise_hold=noise_hold, noise_episodes=noise_episodes,
     )  # fmt: skip
     return demonstrations(
-        shared, "metaworld", METAWORLD, tuple(tasks), episodes=episodes, seed=seed, expert=expert
+        shared, "metaworld", world, tuple(tasks), episodes=episodes, seed=seed, expert=expert
     )
 
 

@@ -127,7 +127,7 @@ def _model_problems(config: Training, data: Data, assets: Path | None) -> list[s
         ]
     try:
         model = config.model.build(data.interface, data.statistics, config.seed, assets)
-        if model.backbone.uses_embedding:
+        if model.backbone.uses_embedding and config.model.instructed:
             config.model.language.build().directory()
     except (MissingStatistics, ConfigurationError, ValueError, FileNotFoundError) as error:
         return [f"model: {error}"]

@@ -2,7 +2,9 @@
 
 Statistics belong to the data, so a run computes its own; features that the old weights depend on
 can take over the old ones. Parameters that the old model lacks, or has in another shape (a new
-embodiment's decoder, a head of another kind), are drawn from the run's seed as usual.
+embodiment's decoder, a head of another kind), are drawn from the run's seed as usual. A tokenizer
+of the same configuration comes along as it was fitted: fitted anew, to the new data, its ids would
+mean something else to the head that was trained on them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from enactive import configuration
 from enactive.configuration import ConfigurationError
 from enactive.models.action_model import ActionModel
 from enactive.registry import suggest
@@ -71,7 +74,8 @@ def initial_statistics(
 def begin_from(model: ActionModel, initial: Initial) -> tuple[str, ...]:
     """Copy every parameter of equal name and shape into ``model``; averaged ones where they exist.
 
-    Buffers (statistics, tokenizers' tables) are not copied.
+    Buffers (statistics) are not copied, except for those of a tokenizer of equal configuration and
+    shapes, which is taken over whole and not fitted again.
 
     Returns:
         Names of the parameters that keep their fresh values.
@@ -95,4 +99,17 @@ def begin_from(model: ActionModel, initial: Initial) -> tuple[str, ...]:
             f"initial.path: no parameter of {path} fits this model; is it of the same parts and "
             "sizes?"
         )
+    if model.tokenizer is not None and _same_tokenizer(model, path):
+        prefix = "head.tokenizer."
+        theirs = {n.removeprefix(prefix): t for n, t in found.items() if n.startswith(prefix)}
+        own = model.tokenizer.state_dict()
+        if {n: t.shape for n, t in own.items()} == {n: t.shape for n, t in theirs.items()}:
+            model.tokenizer.load_state_dict(theirs)
     return tuple(fresh)
+
+
+def _same_tokenizer(model: ActionModel, path: Path) -> bool:
+    """Whether the model in ``path`` has a tokenizer of this one's configuration and horizon."""
+    theirs = configuration.load_yaml(ActionModel.Config, path / "config.yaml")
+    own = model.config
+    return theirs.tokenizer == own.tokenizer and theirs.horizon == own.horizon

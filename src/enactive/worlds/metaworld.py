@@ -92,6 +92,10 @@ OBJECTS = StateVector(
 """What of Meta-World's own observation is neither the hand nor the step before: all that its
 scripted experts know of the scene, the goal included."""
 
+THINGS = StateVector(name="things", names=OBJECTS.names[:14], unit=OBJECTS.unit)
+""":data:`OBJECTS` without the goal. Tasks that share a scene (the two faucet tasks) look the same
+in it, as they do in pictures without goal markers."""
+
 TRUTH = StateVector(
     name="metaworld",
     names=tuple(f"{index}" for index in range(39)),
@@ -99,11 +103,12 @@ TRUTH = StateVector(
 )
 
 
-_STATES = {vector.name: vector for vector in (PROPRIO, OBJECTS)}
+_STATES = {vector.name: vector for vector in (PROPRIO, OBJECTS, THINGS)}
 
 _ENTRIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float32]]] = {
     "proprio": lambda truth: truth[:4].astype(np.float32),
     "objects": lambda truth: np.concatenate([truth[4:18], truth[36:]]).astype(np.float32),
+    "things": lambda truth: truth[4:18].astype(np.float32),
 }
 """How each state vector follows from Meta-World's observation ``(39,)``."""
 
@@ -132,7 +137,7 @@ class MetaWorld:
         """Give ``Observation.privileged["metaworld"]``, which the scripted experts read."""
         states: tuple[str, ...] = added(("proprio",))
         """State vectors that are shown: ``"proprio"`` and, to learn without pictures,
-        ``"objects"``."""
+        ``"objects"`` or, which does not tell the goal, ``"things"``."""
         max_steps: int = 500
         """Control steps after which an episode is truncated; at most Meta-World's own 500."""
         cached_tasks: int = 4

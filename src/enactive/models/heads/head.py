@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
@@ -116,6 +116,21 @@ class Head(nn.Module, abc.ABC):
             generator: one for the batch, or B of them.
             samples: S.
         """
+
+
+@runtime_checkable
+class TakesIntent(Protocol):
+    """A head whose chunks have a coarsest part, found first, that may be given instead of found."""
+
+    def intent_of(self, chunk: Tensor) -> Tensor:
+        """The coarsest part of normalised chunks ``float32 (B, H, A)``: ids ``int64 (B, l)``."""
+        ...
+
+    def sample_given(
+        self, features: Features, generator: Generators, intent: Tensor, samples: int = 1
+    ) -> Samples:
+        """As :meth:`Head.sample`, for given coarsest parts ``intent``, ``int64 (B, l)``."""
+        ...
 
 
 class HeadConfig(Part, abc.ABC, kind="heads"):

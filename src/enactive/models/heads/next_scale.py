@@ -146,6 +146,10 @@ class NextScale(Head):
         """
         return self._sample(features, generator, samples, None)
 
+    def intent_of(self, chunk: Tensor) -> Tensor:
+        """The first scale's ids of normalised chunks ``float32 (B, H, A)``: ``int64 (B, l_1)``."""
+        return self.tokenizer.encode(chunk)[:, : self.tokenizer.scales[0]]
+
     def sample_given(
         self, features: Features, generator: Generators, intent: Tensor, samples: int = 1
     ) -> Samples:
