@@ -25,7 +25,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,10 +186,11 @@ def sources(arguments: argparse.Namespace) -> Iterator[tuple[str, Episodes, int]
 # -- measuring -------------------------------------------------------------------------------
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """Wall time, and the process's CPU time, which other programs hardly change."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def throughput(ours: DctBpe, theirs: Reference, held: Chunks, batch: int, rounds: int) -> Any:
@@ -212,7 +212,7 @@ def throughput(ours: DctBpe, theirs: Reference, held: Chunks, batch: int, rounds
             "reference": lambda: [theirs.decode(part) for part in rows],
         },
     }
-    times: dict[str, dict[str, list[float]]] = {
+    times: dict[str, dict[str, list[tuple[float, float]]]] = {
         key: {side: [] for side in sides} for key, sides in work.items()
     }
     for side in ("ours", "reference"):
@@ -222,20 +222,23 @@ def throughput(ours: DctBpe, theirs: Reference, held: Chunks, batch: int, rounds
         for key, sides in work.items():
             for side, call in sides.items():
                 times[key][side].append(seconds(call))
-    times["both"] = {
-        side: [a + b for a, b in zip(times["encode"][side], times["decode"][side], strict=True)]
-        for side in ("ours", "reference")
-    }
     result: dict[str, Any] = {"batch": batch, "rounds": rounds}
-    for key, sides in times.items():
-        ratios = sorted(b / a for a, b in zip(sides["ours"], sides["reference"], strict=True))
-        result[key] = {
-            "chunks_per_second": {
-                side: round(count / statistics.median(spent)) for side, spent in sides.items()
-            },
-            "ratio": round(statistics.median(ratios), 2),
-            "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        }
+    for key in ("encode", "decode", "both"):
+        parts_of = ("encode", "decode") if key == "both" else (key,)
+        result[key] = {}
+        for clock, name in enumerate(("wall", "cpu")):
+            spent = {
+                side: sum(np.array([one[clock] for one in times[part][side]]) for part in parts_of)
+                for side in ("ours", "reference")
+            }
+            ratios = spent["reference"] / spent["ours"]
+            result[key][name] = {
+                "chunks_per_second": {
+                    side: round(float(count / np.median(one))) for side, one in spent.items()
+                },
+                "ratio": round(float(np.median(ratios)), 2),
+                "ratio_range": [round(float(ratios.min()), 2), round(float(ratios.max()), 2)],
+            }
     return result
 
 
@@ -244,11 +247,13 @@ def compare(name: str, train: Chunks, held: Chunks, arguments: argparse.Namespac
     horizon, size = train.shape[1:]
     config = DctBpe.Config(scale=arguments.scale, vocabulary=arguments.vocabulary)
     ours = config.build(action_size=size, horizon=horizon)
-    fit = {"ours": seconds(lambda: ours.fit(torch.from_numpy(train), torch_generator(0, "bench")))}
+    fit = {
+        "ours": seconds(lambda: ours.fit(torch.from_numpy(train), torch_generator(0, "bench")))[0]
+    }
     found: list[Reference] = []
     fit["reference"] = seconds(
         lambda: found.append(Reference(train, arguments.scale, arguments.vocabulary))
-    )
+    )[0]
     theirs = found[0]
     said = report(ours, torch.from_numpy(held))
     rows = theirs.encode(held)
@@ -287,13 +292,15 @@ def compare(name: str, train: Chunks, held: Chunks, arguments: argparse.Namespac
             f"{entry['malformed']} malformed"
         )
     for one in timed:
-        print(
-            f"  batch {one['batch']:5}  encode + decode {one['both']['ratio']:.1f} times as many "
-            f"chunks per second ({one['both']['ratio_range'][0]:.1f} to "
-            f"{one['both']['ratio_range'][1]:.1f}), encode {one['encode']['ratio']:.1f}, decode "
-            f"{one['decode']['ratio']:.1f}",
-            flush=True,
-        )
+        for clock in ("wall", "cpu"):
+            both = one["both"][clock]
+            print(
+                f"  batch {one['batch']:5} {clock:4} time: encode + decode {both['ratio']:.1f} "
+                f"times as many chunks per second ({both['ratio_range'][0]:.1f} to "
+                f"{both['ratio_range'][1]:.1f}), encode {one['encode'][clock]['ratio']:.1f}, "
+                f"decode {one['decode'][clock]['ratio']:.1f}",
+                flush=True,
+            )
     return {
         "chunks": name,
         "horizon": horizon,

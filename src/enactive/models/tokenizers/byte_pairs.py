@@ -30,9 +30,14 @@ Integers = NDArray[np.int64]
 _FIRST, _LAST = 0x0100, 0xD7FF
 MOST_SYMBOLS = _LAST - _FIRST + 1
 """Symbols that an alphabet can have."""
-_NEVER = np.iinfo(np.int32).max
+Ranks = NDArray[np.int16]
+_NEVER = np.iinfo(np.int16).max
 # Below this many integers in a batch, calls of array operations cost more than the library.
 _FEW = 2048
+# Integers that are worked on at once, so that they stay in a processor's cache.
+_BLOCK = 1 << 17
+# So few merges within runs are done as quickly with all others.
+_FEW_RUN_MERGES = 4
 # Above this many ids the tables of pairs would take too much memory.
 _MANY = 4096
 
@@ -77,15 +82,19 @@ class Expansions:
     sizes: Integers
     """How many they are, ``int64 (ids,)``."""
 
-    def gather(self, numbers: Integers, sizes: Integers) -> Integers:
-        """The sequences of ``numbers (N,)``, of ``sizes (N,)``, one after the other."""
+    def places(self, numbers: Integers, sizes: Integers) -> Integers:
+        """Where in ``symbols`` the sequences of ``numbers (N,)``, of ``sizes (N,)``, lie."""
         shift = self.starts.take(numbers) - (np.cumsum(sizes) - sizes)
         place = np.repeat(shift, sizes)
         place += np.arange(len(place))
-        return self.symbols.take(place)
+        return place
+
+    def gather(self, numbers: Integers, sizes: Integers) -> Integers:
+        """The sequences of ``numbers (N,)``, of ``sizes (N,)``, one after the other."""
+        return self.symbols.take(self.places(numbers, sizes))
 
 
-def _first_of_its_row(rank: NDArray[np.int32], row: Integers) -> NDArray[np.bool_]:
+def _first_of_its_row(rank: Ranks, row: Integers) -> NDArray[np.bool_]:
     """Where ``rank`` is the lowest of its row; ``row`` ascends."""
     starts = np.flatnonzero(np.diff(row, prepend=-1))
     lowest = np.minimum.reduceat(rank, starts)
@@ -150,8 +159,7 @@ class BytePairs:
         """:meth:`encode` by the library."""
         found = [one.ids for one in self._library.encode_batch_fast(_texts(rows))]
         lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
-        ids = np.fromiter((k for one in found for k in one), np.int64, int(lengths.sum()))
-        return ids, lengths
+        return np.array([k for one in found for k in one], dtype=np.int64), lengths
 
     @cached_property
     def _library(self) -> Any:
@@ -169,66 +177,59 @@ class BytePairs:
     # ---------------------------------------------------------------------- whole batches
 
     def encode_together(self, rows: Integers) -> tuple[Integers, Integers]:
-        """:meth:`encode` by array operations over all rows at once."""
-        order, left, right = self._tables
-        # Between rows stands an id that no pair has, so that they are one long row.
+        """:meth:`encode` by array operations, over as many rows at once as caches hold."""
+        size = max(1, _BLOCK // max(1, rows.shape[1]))
+        starts = range(0, max(1, len(rows)), size)
+        parts = [self._encode_block(rows[start : start + size]) for start in starts]
+        ids, lengths = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return ids, lengths
+
+    def _encode_block(self, rows: Integers) -> tuple[Integers, Integers]:
+        # Between rows stands an id that no pair has, so that they are one long row. Two of them at
+        # both ends: every pair that may be merged has two pairs before it and two behind it.
+        order, bounds = self._tables
         gap = self.count
-        flat = np.full((len(rows), rows.shape[1] + 1), gap, dtype=np.intp)
-        flat[:, 1:] = rows
-        ids = self._merge_runs(np.append(flat.ravel(), gap), rows.shape[1])
-        row = np.cumsum(ids == gap)
-        following = np.arange(1, len(ids) + 1)
-        preceding = np.arange(-1, len(ids) - 1)
-        alive = np.ones(len(ids), dtype=bool)
-        changed = alive.copy()  # whose pair with what follows has to be looked at
-        changed[-1] = False
+        count, length = rows.shape
+        flat = np.full(count * (length + 1) + 3, gap, dtype=np.intp)
+        flat[1:-2].reshape(count, length + 1)[:, 1:] = rows
+        ids = self._merge_runs(flat, length)
         while True:
-            place = np.flatnonzero(changed)
-            other = following.take(place)
-            a, b = ids.take(place), ids.take(other)
-            rank = order.of(a, b)
-            possible = np.flatnonzero(rank != _NEVER)
-            changed[place] = False
-            if not len(possible):
+            # From here on, "place" k is the pair of ids k and k + 1.
+            pairs = ids[:-1] * (gap + 1)
+            pairs += ids[1:]
+            rank = order.take(pairs)
+            inner = rank[2:-2]
+            place = np.flatnonzero(inner != _NEVER)
+            if not len(place):
                 break
-            place, rank, a, b = (one.take(possible) for one in (place, rank, a, b))
-            changed[place] = True
-            before = ids.take(preceding.take(place))
+            left, right = bounds.take(pairs).view(np.int16).reshape(-1, 2).T
+            free = inner < left[1:-3]
+            free |= (inner < rank[1:-3]) & (inner <= left[:-4])
+            late = inner <= right[3:-1]
+            late |= (inner <= rank[3:-1]) & (inner <= right[4:])
             # Finding what comes first in each row is only worth while once most is done.
             if len(place) < 0.1 * len(ids):
-                first = _first_of_its_row(rank, row.take(place))
+                ranks = inner.take(place)
+                row = np.flatnonzero(ids == gap).searchsorted(place + 2, side="right")
+                first = place[_first_of_its_row(ranks, row)]
             else:
-                first = rank == rank.min()
-            free = (rank < left.of(before, a)) | first
-            held = np.flatnonzero(~free)
-            further = ids.take(preceding.take(preceding.take(place.take(held))))
-            r, u = rank.take(held), before.take(held)
-            free[held] = (r < order.of(u, a.take(held))) & (r <= left.of(further, u))
+                first = np.flatnonzero(inner == inner.min())
+            free[first] = late[first] = True
             # In a run of one id, every second pair is merged, counted from where the run begins.
-            run = (before == a) & (a == b)
-            if run.any():
-                index = np.arange(len(place))
-                begin = np.maximum.accumulate(np.where(run, 0, index))
-                free = free.take(begin) & ((index - begin) & 1 == 0)
-            chosen = np.flatnonzero(free)
-            place, rank, b, first = (one.take(chosen) for one in (place, rank, b, first))
-            other = following.take(place)
-            after = following.take(other)
-            u = ids.take(after)
-            free = (rank <= right.of(b, u)) | first
-            held = np.flatnonzero(~free)
-            u, r = u.take(held), rank.take(held)
-            further = ids.take(following.take(after.take(held)), mode="clip")
-            free[held] = (r <= order.of(b.take(held), u)) & (r <= right.of(u, further))
-            chosen = np.flatnonzero(free)
-            place, rank, other, after = (one.take(chosen) for one in (place, rank, other, after))
-            ids[place] = self._made.take(rank)
-            following[place] = after
-            preceding[after] = place
-            alive[other] = changed[other] = False
-            changed[preceding.take(place)] = True
-        ids = ids[alive]
-        borders = np.flatnonzero(ids == gap)
+            run = np.flatnonzero((inner == rank[1:-3]) & (inner != _NEVER))
+            if len(run):
+                index = np.arange(len(run))
+                new = np.diff(run, prepend=-2) != 1
+                along = index - np.maximum.accumulate(np.where(new, index, 0))  # 0, 1, ... in each
+                free[run] = free.take(run - along - 1) & (along & 1 == 1)
+            free &= late
+            free &= inner != _NEVER
+            chosen = np.flatnonzero(free) + 2
+            ids[chosen] = self._made.take(rank.take(chosen))
+            kept = np.ones(len(ids), dtype=bool)
+            kept[chosen + 1] = False
+            ids = ids[kept]
+        borders = np.flatnonzero(ids == gap)[1:-1]
         return ids[ids != gap], np.diff(borders) - 1
 
     def _merge_runs(self, ids: Integers, longest: int) -> Integers:
@@ -238,18 +239,22 @@ class BytePairs:
         work, and what becomes of a run of it depends on nothing but its length.
         """
         symbol, merges = self._run_merges
-        if not merges:
+        if len(merges) < _FEW_RUN_MERGES:
             return ids
         inside = ids == symbol
         edges = np.flatnonzero(inside[1:] != inside[:-1])  # runs lie between every two of them
         starts, lengths = edges[::2] + 1, edges[1::2] - edges[::2]
+        several = np.flatnonzero(lengths > 1)
+        starts, lengths = starts.take(several), lengths.take(several)
         table = self._runs(longest)
-        kept = ~inside
-        kept[starts] = True
-        item = ids[kept]
-        # The table holds every id, which stands for itself, and behind them runs by their length.
-        item[item == symbol] = self.count + 1 + lengths
-        return table.gather(item, table.sizes.take(item))
+        sizes = table.sizes.take(lengths)  # always less than lengths
+        place = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+        place += np.arange(len(place))
+        ids[place] = table.gather(lengths, sizes)
+        edge = np.zeros(len(ids), dtype=np.int8)
+        edge[starts + sizes] = 1
+        edge[starts + lengths] = -1
+        return ids[np.cumsum(edge, dtype=np.int8) == 0]
 
     @cached_property
     def _run_merges(self) -> tuple[int, list[tuple[int, int]]]:
@@ -267,58 +272,36 @@ class BytePairs:
         return symbol, merges
 
     def _runs(self, longest: int) -> Expansions:
-        """What every id becomes, which is itself, and every run, by its length from 0 on."""
-        if self._known_runs is None or len(self._known_runs.sizes) < self.count + 2 + longest:
+        """What every run becomes, by its length from 0 on."""
+        if self._known_runs is None or len(self._known_runs.sizes) <= longest:
             symbol, merges = self._run_merges
             library = self._encoder(merges)
             text = self._texts[symbol] * longest
-            runs = [library.encode(text[:length]).ids for length in range(longest + 1)]
-            rows = [*([one] for one in range(self.count + 1)), *runs]
+            rows = [library.encode(text[:length]).ids for length in range(longest + 1)]
             sizes = np.array([len(row) for row in rows], dtype=np.int64)
             flat = np.array([one for row in rows for one in row], dtype=np.int64)
             self._known_runs = Expansions(flat, np.cumsum(sizes) - sizes, sizes)
         return self._known_runs
 
     @cached_property
-    def _tables(self) -> tuple[_Pairs, _Pairs, _Pairs]:
+    def _tables(self) -> tuple[Ranks, NDArray[np.int32]]:
         """For pairs of neighbours: their own rank; the lowest rank at which something that ends in
         the left one takes the right one; and the lowest at which something that begins with the
-        right one takes the left one."""
+        right one takes the left one. The first as ``int16 ((count + 1) ** 2,)``, where the left id
+        counts rows, the other two as such pairs of ``int16``, so that one look-up gives both."""
         ends: dict[int, set[int]] = {}
         begins: dict[int, set[int]] = {}
-        order: dict[tuple[int, int], int] = {}
-        left: dict[tuple[int, int], int] = {}
-        right: dict[tuple[int, int], int] = {}
+        width = self.count + 1
+        order, left, right = (np.full(width**2, _NEVER, dtype=np.int16) for _ in range(3))
         for rank, ((a, b), made) in enumerate(zip(self._merges, self._made.tolist(), strict=True)):
-            order.setdefault((a, b), rank)
+            order[a * width + b] = min(rank, order[a * width + b])
             for tail in ends.get(a, {a}):
-                left.setdefault((tail, b), rank)
+                left[tail * width + b] = min(rank, left[tail * width + b])
             for head in begins.get(b, {b}):
-                right.setdefault((a, head), rank)
+                right[a * width + head] = min(rank, right[a * width + head])
             ends.setdefault(made, {made}).update(ends.get(b, {b}))
             begins.setdefault(made, {made}).update(begins.get(a, {a}))
-        return tuple(_Pairs(table, self.count) for table in (order, left, right))  # type: ignore
-
-
-class _Pairs:
-    """A number for some pairs of ids, and ``_NEVER`` for the others; looked up in bulk."""
-
-    def __init__(self, numbers: dict[tuple[int, int], int], ids: int) -> None:
-        pairs = np.array([*numbers, (0, 0)], dtype=np.int64)[:-1]
-        lefts, rights = (np.unique(pairs[:, side]) for side in (0, 1))
-        # Ids that are in no pair share row and column 0. One more id stands between rows.
-        width = len(rights) + 1
-        self._row = np.zeros(ids + 1, dtype=np.intp)
-        self._row[lefts] = width * np.arange(1, len(lefts) + 1)
-        self._column = np.zeros(ids + 1, dtype=np.intp)
-        self._column[rights] = np.arange(1, len(rights) + 1)
-        self._table = np.full((len(lefts) + 1) * width, _NEVER, dtype=np.int32)
-        where = self._row[pairs[:, 0]] + self._column[pairs[:, 1]]
-        self._table[where] = list(numbers.values())
-
-    def of(self, lefts: Integers, rights: Integers) -> NDArray[np.int32]:
-        """The pairs' numbers, ``int32 (N,)``."""
-        return self._table.take(self._row.take(lefts) + self._column.take(rights))
+        return order, np.stack([left, right], -1).view(np.int32).ravel()
 
 
 def _texts(rows: Integers) -> list[str]:

@@ -35,6 +35,9 @@ from enactive.models.tokenizers.byte_pairs import MOST_SYMBOLS, BytePairs, Integ
 from enactive.models.tokenizers.dct import dct_matrix
 from enactive.models.tokenizers.tokenizer import Decoded, Progress, Tokenizer, TokenizerConfig
 
+# Below this many ids in a batch, calls of array operations cost more than a loop.
+_FEW = 1024
+
 
 class DctBpe(Tokenizer):
     """See the module."""
@@ -82,8 +85,8 @@ class DctBpe(Tokenizer):
         self.register_buffer("symbols", torch.zeros((), dtype=torch.long))
         self.register_buffer("merges", torch.full((config.vocabulary, 2), -1))
         self.register_buffer("transform", dct_matrix(horizon), persistent=False)
-        self._pairs: BytePairs | None = None
-        self.register_load_state_dict_post_hook(_forget_pairs)
+        self._known: _Known | None = None
+        self.register_load_state_dict_post_hook(_forget)
 
     def coefficients(self, chunk: Tensor) -> Tensor:
         """The rounded coefficients, cut to the alphabet: ``int64 (B, H * A)``, low ones first.
@@ -91,12 +94,12 @@ class DctBpe(Tokenizer):
         Args:
             chunk: normalised ``float32 (B, H, A)``.
         """
-        highest = self.low + self.symbols - 1
-        return self._round(chunk).clamp(self.low, highest)
+        known = self._tables
+        return self._round(chunk).clamp_(known.low, known.low + known.symbols - 1)
 
     def _round(self, chunk: Tensor) -> Tensor:
-        scaled = torch.matmul(self.transform, chunk) * self.config.scale  # (B, H, A)
-        return scaled.round().long().flatten(1)
+        scaled = torch.matmul(self.transform, chunk).mul_(self.config.scale)  # (B, H, A)
+        return scaled.round_().long().flatten(1)
 
     def _fit(self, chunks: Tensor, generator: Generator, progress: Progress | None) -> None:
         whole = self._round(chunks)  # (N, H * A)
@@ -116,7 +119,7 @@ class DctBpe(Tokenizer):
         self.symbols.fill_(count)
         self.merges.fill_(-1)
         self.merges[: len(merges)] = torch.tensor(merges, dtype=torch.long).view(-1, 2)
-        self._pairs = None
+        self._known = None
 
     @property
     def pairs(self) -> BytePairs:
@@ -125,19 +128,32 @@ class DctBpe(Tokenizer):
         Raises:
             NotFitted: there is none yet.
         """
-        if self._pairs is None:
+        return self._tables.pairs
+
+    @property
+    def _tables(self) -> _Known:
+        if self._known is None:
             self.require_fitted()
             merges = [(int(a), int(b)) for a, b in self.merges.tolist() if a >= 0]
-            self._pairs = BytePairs(int(self.symbols), merges)
-        return self._pairs
+            low, symbols = int(self.low), int(self.symbols)
+            pairs = BytePairs(symbols, merges)
+            whole = (pairs.expansions.symbols + low).astype(np.float32)
+            values = whole / np.float32(self.config.scale)
+            spans = zip(pairs.expansions.starts, pairs.expansions.sizes, strict=True)
+            pieces = [values[start : start + size].tobytes() for start, size in spans]
+            self._known = _Known(pairs, low, symbols, values, pieces)
+        return self._known
 
     def encode(self, chunk: Tensor) -> Tensor:
         """Ids, padded with ``end``, see :meth:`Tokenizer.encode`."""
-        pairs = self.pairs
-        flat, lengths = pairs.encode((self.coefficients(chunk) - self.low).cpu().numpy())
+        known = self._tables
+        flat, lengths = known.pairs.encode(self.coefficients(chunk).sub_(known.low).cpu().numpy())
         ids = np.full((len(chunk), self.length), self.end, dtype=np.int64)
-        longest = int(lengths.max(initial=0))
-        ids[:, :longest][np.arange(longest) < lengths[:, None]] = flat
+        if len(ids) == 1:
+            ids[0, : len(flat)] = flat
+        else:
+            begin = np.arange(len(ids)) * self.length - (np.cumsum(lengths) - lengths)
+            ids.ravel()[np.repeat(begin, lengths) + np.arange(len(flat))] = flat
         return torch.from_numpy(ids).to(chunk.device)
 
     def decode(self, ids: Tensor, generator: Generator | None = None) -> Decoded:
@@ -148,21 +164,50 @@ class DctBpe(Tokenizer):
         without a meaning are left out, integers past H A are cut off, missing ones are 0: the
         low frequencies that are there count.
         """
+        whole = self._decode_few(ids) if ids.numel() < _FEW else None
+        valid = None
+        if whole is None:
+            whole, valid = self._decode_many(ids)
+        coefficients = torch.from_numpy(whole).to(self.transform.device)  # (B, H * A)
+        coefficients = coefficients.view(-1, self.horizon, self.action_size)
+        chunk = torch.matmul(self.transform.T, coefficients)  # (B, H, A)
+        flags = torch.ones(len(chunk), dtype=torch.bool) if valid is None else valid
+        return Decoded(chunk=chunk, valid=flags.to(chunk.device))
+
+    def _decode_few(self, ids: Tensor) -> NDArray[np.float32] | None:
+        """Coefficients ``(B, H * A)``; None if any row is malformed, or there is none.
+
+        Of few ids, one by one is quicker than calls of array operations.
+        """
+        pieces = self._tables.pieces
+        found: list[bytes] = []
+        for row in ids.tolist():
+            used = row[: len(row) - row.count(self.end)]
+            # An ``end`` or an id without a meaning among these lies beyond the last piece.
+            if not used or min(used) < 0 or max(used) >= len(pieces):
+                return None
+            found.append(b"".join([pieces[one] for one in used]))
+            if len(found[-1]) != 4 * self.length:
+                return None
+        if not found:
+            return None
+        return np.frombuffer(bytearray(b"".join(found)), np.float32).reshape(-1, self.length)
+
+    def _decode_many(self, ids: Tensor) -> tuple[NDArray[np.float32], Tensor]:
+        """Coefficients ``(B, H * A)`` and which rows are valid."""
+        known = self._tables
         rows = self._read(ids)
-        symbols, _ = self.pairs.decode(rows.ids)
+        values = known.values.take(known.pairs.expansions.places(rows.ids, rows.sizes))
         if (rows.integers == self.length).all():
-            whole = symbols.reshape(len(ids), self.length)
+            whole = values.reshape(len(ids), self.length)
         else:
             row = np.repeat(np.arange(len(ids)), rows.integers)
             begin = np.cumsum(rows.integers) - rows.integers
-            column = np.arange(len(symbols)) - begin[row]
+            column = np.arange(len(values)) - begin[row]
             fits = column < self.length
-            whole = np.full((len(ids), self.length), -int(self.low), dtype=np.int64)  # integer 0
-            whole[row[fits], column[fits]] = symbols[fits]
-        integers = torch.from_numpy(whole).to(self.low.device) + self.low  # (B, H * A)
-        coefficients = integers.view(-1, self.horizon, self.action_size).float() / self.config.scale
-        chunk = torch.matmul(self.transform.T, coefficients)  # (B, H, A)
-        return Decoded(chunk=chunk, valid=torch.from_numpy(rows.valid).to(chunk.device))
+            whole = np.zeros((len(ids), self.length), dtype=np.float32)
+            whole[row[fits], column[fits]] = values[fits]
+        return whole, torch.from_numpy(rows.valid)
 
     def is_valid(self, ids: Tensor) -> Tensor:
         """Which rows stand for exactly H A integers, see :meth:`decode`."""
@@ -187,7 +232,7 @@ class DctBpe(Tokenizer):
             used, row = used[known], row[known]
         sizes = self.pairs.expansions.sizes.take(used)
         integers = np.bincount(row, weights=sizes, minlength=len(array)).astype(np.int64)
-        return _Rows(used, integers, clean & (integers == self.length))
+        return _Rows(used, sizes, integers, clean & (integers == self.length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +241,27 @@ class _Rows:
 
     ids: Integers
     """Those with a meaning, of all rows one after the other, ``int64 (total,)``."""
+    sizes: Integers
+    """How many integers each of them stands for, ``int64 (total,)``."""
     integers: Integers
     """How many integers each row's stand for, ``int64 (B,)``."""
     valid: NDArray[np.bool_]
     """``(B,)``: rows that are well formed."""
 
 
-def _forget_pairs(module: torch.nn.Module, _: object) -> None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the buffers say, in the form in which it is used."""
+
+    pairs: BytePairs
+    low: int
+    symbols: int
+    values: NDArray[np.float32]
+    """Coefficients in the place of the integers ``pairs.expansions.symbols``."""
+    pieces: list[bytes]
+    """The same of each id."""
+
+
+def _forget(module: torch.nn.Module, _: object) -> None:
     assert isinstance(module, DctBpe)
-    module._pairs = None
+    module._known = None
