@@ -197,6 +197,12 @@ def claim(quick: bool = False) -> Claim:
             "replay": "enactive.policies.open_loop",
             "intent ensemble (not in this claim)": "enactive.policies.selection.intent_ensemble",
         },
+        earlier_runs=(
+            "A short pilot of the arm of one demonstration, to see that it runs (seed 0; 10 "
+            "demonstrations, 800 steps, 5 episodes of each task): told by the intent .2, replay "
+            ".9, fine-tuned .4, untold .3, the other task's intent .1. Nothing was changed after "
+            "it. Faucets lie where replaying a demonstration mostly works.",
+        ),
         not_tried=(
             "one-shot transfer to a task that is in no training data: the tasks of the one-shot "
             "test are among those trained on, unnamed, and only layout and demonstration are new",
