@@ -44,31 +44,25 @@ def run(arguments: Arguments) -> int:
         print(as_markdown(found, link=f"{arguments.claims}/{{system}}/verdict.md"), end="")
         return 0
 
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, show_edge=False, pad_edge=False)
-    for title, options in (
-        ("system", {"no_wrap": True}),
-        ("claim", {"ratio": 2}),
-        ("mechanisms", {"ratio": 1}),
-        ("verdict", {}),
-        ("minutes", {"justify": "right"}),
-        ("date", {"no_wrap": True}),
-    ):
-        table.add_column(title, **options)  # type: ignore[arg-type]
+    # Two columns, so that claims stay readable on a narrow terminal.
+    table = Table(box=box.HORIZONTALS, show_header=True, show_lines=True, pad_edge=False)
+    table.add_column("system, verdict, cost", no_wrap=True)
+    table.add_column("claim and parts", ratio=1)
     for row in found:
         style = STYLES.get(row.verdict, "dim")
-        verdict = f"[{style}]{row.verdict}[/]" + ("\n(declared differently)" * row.changed)
-        parts = ", ".join(f"{name} {module}" for name, module in row.parts.items())
-        table.add_row(
-            row.name,
-            row.statement or f"[red]cannot be loaded[/]: {row.problem}",
-            parts.replace("enactive.", ""),
-            verdict,
-            "" if row.minutes is None else f"{row.minutes:.1f}",
-            row.date,
-        )
+        lines = [f"[bold]{row.name}[/]", f"[{style}]{row.verdict}[/]"]
+        if row.changed:
+            lines.append("[dim]declared differently then[/]")
+        if row.minutes is not None:
+            lines.append(f"{row.minutes:.1f} minutes, {row.date}")
+        claim = row.statement or f"[red]cannot be loaded[/]: {row.problem}"
+        parts = [f"{name} {module}" for name, module in row.parts.items()]
+        about = [row.title, claim, f"[dim]{', '.join(parts).replace('enactive.', '')}[/]"]
+        table.add_row("\n".join(lines), "\n".join(line for line in about if line))
     console = Console()
     console.print(table)
     if not found:
