@@ -228,9 +228,9 @@ class BytePairs:
             ids[chosen] = self._made.take(rank.take(chosen))
             kept = np.ones(len(ids), dtype=bool)
             kept[chosen + 1] = False
-            ids = ids[kept]
+            ids = ids.take(np.flatnonzero(kept))
         borders = np.flatnonzero(ids == gap)[1:-1]
-        return ids[ids != gap], np.diff(borders) - 1
+        return ids.take(np.flatnonzero(ids != gap)), np.diff(borders) - 1
 
     def _merge_runs(self, ids: Integers, longest: int) -> Integers:
         """What those first merges make of ``ids`` that only concern one symbol.
@@ -254,7 +254,7 @@ class BytePairs:
         edge = np.zeros(len(ids), dtype=np.int8)
         edge[starts + sizes] = 1
         edge[starts + lengths] = -1
-        return ids[np.cumsum(edge, dtype=np.int8) == 0]
+        return ids.take(np.flatnonzero(np.cumsum(edge, dtype=np.int8) == 0))
 
     @cached_property
     def _run_merges(self) -> tuple[int, list[tuple[int, int]]]:

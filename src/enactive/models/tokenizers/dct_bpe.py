@@ -220,7 +220,7 @@ class DctBpe(Tokenizer):
         count = ends.sum(1)  # (B,)
         lengths = np.where(count > 0, ends.argmax(1), self.length)
         before = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
-        used = array[:, : before.shape[1]][before]
+        used = array[:, : before.shape[1]].ravel().take(np.flatnonzero(before))
         known = (used >= 0) & (used < self.pairs.count)
         row = np.repeat(np.arange(len(array)), lengths)
         if known.all():
