@@ -131,6 +131,15 @@ def test_failures_are_recorded_and_tried_again_and_nothing_else_is(
     assert any("6 units were measured before the claim's file changed" in note for note in notes)
 
 
+START = """
+import signal, sys
+# A job that a shell put into the background inherits that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from enactive.cli import main
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def command(toy: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``enactive claim`` with one unit done and the next ones waiting."""
@@ -138,7 +147,7 @@ def command(toy: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (request,) = first.requests[:1]
     (tmp_path / "wait").touch()
     process = subprocess.Popen(
-        [sys.executable, "-m", "enactive", "claim", toy, "--out", str(tmp_path / "out"),
+        [sys.executable, "-c", START, "claim", toy, "--out", str(tmp_path / "out"),
          "--workers", "2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -50,7 +50,7 @@ def parse(
         prog=f"enactive {command}",
         description=documentation(arguments) if description is None else description,
         args=list(argv),
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands),
+        config=(tyro.conf.FlagCreatePairsOff,),
         **options,
     )
 

@@ -385,9 +385,9 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "Seeds 0 to 3, 4 episodes of each task: inconclusive. EEF-Rel gained 0.22 more than "
-            "W-Rel (95 % interval -0.07 to 0.51), Rel was 0.01 better than Delta (-0.10 to 0.12), "
-            "aligned mixtures 0.69 better than naive ones (0.55 to 0.83). Seeds were then changed and "
-            "their number and that of episodes raised.",
+            "W-Rel (95 % interval -0.07 to 0.51), Rel was 0.01 better than Delta (-0.10 to "
+            "0.12), aligned mixtures 0.69 better than naive ones (0.55 to 0.83). Seeds were "
+            "then changed and their number and that of episodes raised.",
         ),
         not_tried=(
             "end-to-end against two-stage training; proprioception and view dropout",

@@ -198,8 +198,8 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "600 and 400 steps, seeds 0 to 3: inconclusive. On the easy tasks heads differed by "
-            "0.04 more than twice what runs of one head did (95 % interval -0.08 to 0.15). All arms "
-            "were then given twice the steps.",
+            "0.04 more than twice what runs of one head did (95 % interval -0.08 to 0.15). All "
+            "arms were then given twice the steps.",
         ),
         not_tried=(
             "a pretrained vision-language model: the adapter is tested on tiny random instances "

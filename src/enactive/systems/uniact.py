@@ -302,9 +302,9 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "Seeds 0 to 3, 5 episodes of each task: inconclusive. With 1 demonstration the "
-            "codebook succeeded 0.15 more often than the policy from scratch (95 % interval -0.19 to 0.49), "
-            "codes were aligned by 0.08 (-0.05 to 0.21). Seeds were then changed and their number "
-            "and that of episodes raised.",
+            "codebook succeeded 0.15 more often than the policy from scratch (95 % interval "
+            "-0.19 to 0.49), codes were aligned by 0.08 (-0.05 to 0.21). Seeds were then "
+            "changed and their number and that of episodes raised.",
         ),
         not_tried=(
             "a vision-language model as the extractor, pictures, real robots",
