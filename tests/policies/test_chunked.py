@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from reach_world import ReachWorld
 
 from enactive.models.action_model import ActionModel
+from enactive.models.heads.autoregressive import Autoregressive
+from enactive.models.tokenizers.dct_bpe import DctBpe
 from enactive.observations import Observation, Task
 from enactive.policies.chunked import ChunkedPolicy, weights_hash
 from enactive.policies.selection.best import Best
 from enactive.policies.selection.random import Random
 from enactive.policies.selection.temporal_ensemble import TemporalEnsemble
+from enactive.seeding import torch_generator
 
 LEFT = Task(name="left", instruction="go to the left")
 RIGHT = Task(name="right", instruction="go to the right")
@@ -73,6 +76,36 @@ def test_chain_tells_the_instruction_and_the_candidates(model: ActionModel) -> N
             == model.interface.produces.clip(chain.final.array[0]).tobytes()
         )
     assert len(chosen) > 1
+
+
+def test_the_chain_holds_the_ids_and_says_which_are_malformed(model: ActionModel) -> None:
+    config = replace(
+        model.config,
+        head=Autoregressive.Config(depth=1, attention_heads=2, temperature=1.0),
+        tokenizer=DctBpe.Config(vocabulary=128),
+    )
+    made = config.build(model.interface, model.statistics, seed=3)
+    made.language.preload(model.language.table, "made up")
+    scale = torch.tensor([0.03, 0.03, 0.03, 0.3])
+    generator = torch_generator(0, "chunks")
+    made.fit_tokenizer(scale * torch.randn(200, 6, 4, generator=generator), generator)
+    # Untrained, it draws any ids, most of which are those of no chunk.
+    policy = ChunkedPolicy.Config(execute=1, samples=4, selection=Random.Config()).build(
+        made.eval()
+    )
+    decisions, _ = episode(policy, LEFT, 2, 12)
+    told: set[bool] = set()
+    for decision in decisions:
+        assert decision.chain is not None
+        for raw in decision.chain.of_kind("raw"):
+            [parent] = raw.parents
+            ids = decision.chain.token(parent)
+            assert ids.kind == "latent" and ids.parents == ("instruction",)
+            valid = bool(made.tokenizer.is_valid(torch.from_numpy(ids.array.copy())[None]))
+            assert ids.id.startswith("ids" if valid else "malformed-ids")
+            assert ids.chosen == raw.chosen and np.isfinite(raw.array).all()
+            told.add(valid)
+    assert False in told
 
 
 def test_best_follows_the_scores(model: ActionModel) -> None:

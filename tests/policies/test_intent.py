@@ -92,7 +92,8 @@ def test_the_demonstrations_step_decides_what_is_given(fitted: ActionModel) -> N
         given = decision.chain.token("intent")
         assert given.kind == "latent"
         assert given.content.tolist() == intent[min(step, 4)].tolist()
-        assert decision.chain.final.parents == ("intent",)  # no wording: it is not told any
+        assert decision.chain.final.parents == ("ids",)
+        assert decision.chain.token("ids").parents == ("intent",)  # it is not told any wording
         assert decision.cost.head_passes == len(fitted.tokenizer.scales) - 1
 
 
@@ -136,7 +137,7 @@ def test_a_model_that_is_not_instructed_hears_nothing(fitted: ActionModel, tmp_p
     left, right = (decisions(policy, 4, text) for text in ("go to the left", "made up"))
     assert [d.action.tobytes() for d in left] == [d.action.tobytes() for d in right]
     assert not fitted.language.table
-    assert [token.id for token in left[0].chain.tokens] == ["raw"]
+    assert [token.id for token in left[0].chain.tokens] == ["ids", "raw"]
     fitted.save(tmp_path)
     again = decisions(ChunkedPolicy(ACTING, ActionModel.load(tmp_path)), 4)
     assert [d.action.tobytes() for d in again] == [d.action.tobytes() for d in left]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Generator
 
 from enactive.actions.chain import Chain
@@ -49,6 +50,10 @@ class Prediction:
     trace: Mapping[str, Any]
     """Name to an array ``(S, ...)``: what selection wants to know of how they came about."""
     cost: Cost
+    ids: NDArray[Any] | None = None
+    """``int64 (S, L)``, of heads that predict ids."""
+    valid: NDArray[Any] | None = None
+    """``bool (S,)``: False where the ids are malformed; None where they cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +229,8 @@ class ChunkedPolicy:
                 normalised=normalised[place].numpy().copy(),
                 trace={name: entry[place].numpy().copy() for name, entry in trace.items()},
                 cost=replace(drawn.cost, milliseconds=spent),
+                ids=_row(drawn.trace.get("ids"), place),
+                valid=_row(drawn.valid, place),
             )
             for place, row in enumerate(rows)
         }
@@ -257,7 +264,7 @@ class ChunkedPolicy:
                 plans = ()  # chunks made for another instruction are not averaged in
             plans = (*plans, _plan(memory.step, predicted, choice.index))
             told = self._told(observation.instruction, memory)
-            chain = self._chain(told, predicted.candidates, choice)
+            chain = self._chain(told, predicted, choice)
         horizon, window = self.model.config.horizon, self.selection.window
         plans = tuple(plan for plan in plans if memory.step - plan.start < horizon)
         if window is not None:
@@ -284,22 +291,47 @@ class ChunkedPolicy:
             ),
         )
 
-    def _chain(self, told: tuple[ActionToken, ...], candidates: Floats, choice: Choice) -> Chain:
-        """What was told, every candidate with its score, and which of them is executed."""
-        head = type(self.model.head).__name__
-        tokens = [
-            ActionToken(
-                id="raw" if len(candidates) == 1 else f"candidate-{number}",
-                kind="raw",
-                content=candidate,
-                parents=tuple(token.id for token in told),
-                source=head,
-                score=None if choice.scores is None else choice.scores[number],
-                chosen=number == choice.index,
+    def _chain(self, told: tuple[ActionToken, ...], predicted: Prediction, choice: Choice) -> Chain:
+        """What was told, every candidate with its score, and which of them is executed.
+
+        Of heads that predict ids, each candidate's ids come before it as a latent token. Ids that
+        are those of no chunk are called ``malformed-ids``: what the tokenizer decoded them to is
+        executed, and the recording says so.
+        """
+        head = self.model.head
+        single = len(predicted.candidates) == 1
+        tokens: list[ActionToken] = []
+        for number, candidate in enumerate(predicted.candidates):
+            chosen = number == choice.index
+            parents = tuple(token.id for token in told)
+            if predicted.ids is not None:
+                valid = predicted.valid is None or bool(predicted.valid[number])
+                ids = ActionToken(
+                    id=("ids" if valid else "malformed-ids") + ("" if single else f"-{number}"),
+                    kind="latent",
+                    content=predicted.ids[number],
+                    parents=parents,
+                    source=type(head).__name__,
+                    chosen=chosen,
+                )
+                tokens.append(ids)
+                parents = (ids.id,)
+            tokens.append(
+                ActionToken(
+                    id="raw" if single else f"candidate-{number}",
+                    kind="raw",
+                    content=candidate,
+                    parents=parents,
+                    source=type(head.tokenizer or head).__name__,
+                    score=None if choice.scores is None else choice.scores[number],
+                    chosen=chosen,
+                )
             )
-            for number, candidate in enumerate(candidates)
-        ]
         return Chain((*told, *tokens))
+
+
+def _row(value: torch.Tensor | None, place: int) -> NDArray[Any] | None:
+    return None if value is None else value[place].cpu().numpy().copy()
 
 
 def _plan(step: int, predicted: Prediction, index: int) -> Plan:
