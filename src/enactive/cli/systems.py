@@ -46,6 +46,7 @@ def run(arguments: Arguments) -> int:
 
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     # Two columns, so that claims stay readable on a narrow terminal.
@@ -59,9 +60,9 @@ def run(arguments: Arguments) -> int:
             lines.append("[dim]declared differently then[/]")
         if row.minutes is not None:
             lines.append(f"{row.minutes:.1f} minutes, {row.date}")
-        claim = row.statement or f"[red]cannot be loaded[/]: {row.problem}"
+        claim = escape(row.statement) or f"[red]cannot be loaded[/]: {escape(row.problem)}"
         parts = [f"{name} {module}" for name, module in row.parts.items()]
-        about = [row.title, claim, f"[dim]{', '.join(parts).replace('enactive.', '')}[/]"]
+        about = [escape(row.title), claim, f"[dim]{', '.join(parts).replace('enactive.', '')}[/]"]
         table.add_row("\n".join(lines), "\n".join(line for line in about if line))
     console = Console()
     console.print(table)

@@ -30,7 +30,7 @@ from enactive.worlds.pusht import PushT
 PUSHT = PushT.Config(cameras=(), states=("proprio", "velocity", "block", "keypoints"), start=0.4)
 """PushT as states: a policy names those that it reads. The T begins at 40 % of its usual distance
 and angle from the mark, because policies as small as the claims' hardly move it nearer from further
-away. There, doing nothing covers a quarter of the mark."""
+away. There, doing nothing has a best reward of 0.22 (mean of 100 starts)."""
 
 METAWORLD = MetaWorld.Config(cameras=(), states=("proprio", "objects"))
 """Meta-World as states."""

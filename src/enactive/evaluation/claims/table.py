@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enactive.evaluation.claims.claim import Claim
 from enactive.evaluation.claims.units import load_claim
 from enactive.registry import Registry
 
@@ -106,9 +105,3 @@ def as_markdown(table: Sequence[Row], link: str = "claims/{system}/verdict.md") 
         cells = (row.title or row.name, parts, statement, verdict, minutes, row.date)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def short(claim: Claim, width: int = 100) -> str:
-    """The statement, cut at a word."""
-    text = " ".join(claim.statement.split())
-    return text if len(text) <= width else text[:width].rsplit(" ", 1)[0] + " …"
