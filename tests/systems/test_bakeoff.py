@@ -7,6 +7,7 @@ import math
 import pytest
 
 from enactive.evaluation.claims.claim import Measurement
+from enactive.evaluation.report.svg import scatter
 from enactive.models.action_model import seeded_initialisation
 from enactive.models.heads.head import HeadSpec
 from enactive.systems.action_tokenization import (
@@ -18,7 +19,7 @@ from enactive.systems.action_tokenization import (
     passes,
 )
 from enactive.systems.bakeoff import ALONE, ARMS, HORIZON, TOKENIZERS, VARIANTS, WIDTH
-from enactive.systems.bakeoff_figures import figures, scatter
+from enactive.systems.bakeoff_figures import figures
 from enactive.systems.experiment import parameters
 
 

@@ -88,7 +88,7 @@ class Scale:
     """Initial states in which the planner is asked again and again."""
     repeats: int = 16
     samples: int = 12
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (10, 11, 12, 13)
 
 
 QUICK = Scale(
@@ -206,7 +206,7 @@ def claim(quick: bool = False) -> Claim:
         earlier_runs=(
             "1,000 steps, seeds 0 to 3: not supported. On Meta-World diffusion succeeded 41 points "
             "less than L1 (95 % interval 33 to 49), on PushT they did not differ (0.03, -0.04 to "
-            "0.09). All arms were then given four times the steps.",
+            "0.09). All arms were then given four times the steps, and other seeds.",
         ),
         not_tried=(
             "a pretrained vision-language backbone, and pictures",

@@ -86,7 +86,7 @@ class Scale:
     task_episodes: int = 8
     """Of each task of Meta-World."""
     max_steps: int = 150
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (10, 11, 12, 13)
 
 
 QUICK = Scale(
@@ -199,7 +199,7 @@ def claim(quick: bool = False) -> Claim:
         earlier_runs=(
             "600 and 400 steps, seeds 0 to 3: inconclusive. On the easy tasks heads differed by "
             "0.04 more than twice what runs of one head did (95 % interval -0.08 to 0.15). All "
-            "arms were then given twice the steps.",
+            "arms were then given twice the steps, and other seeds.",
         ),
         not_tried=(
             "a pretrained vision-language model: the adapter is tested on tiny random instances "

@@ -7,12 +7,16 @@ Colours are CSS variables of the page, so that a chart follows its theme. Every 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH = 720
 """Width of a full chart in its own units; the page scales it."""
+KINDS = ("a", "b", "c", "d", "faint")
+"""Colours of a scatter's lines, in turn."""
+Point = tuple[float, float, str]
+"""x, y and what it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,10 +109,7 @@ def lines(
         return bottom - (bottom - top) * (value - low) / (high - low)
 
     parts = [_text(0, 14, title, "title")]
-    for tick in _decades(low, high) if logarithmic else _ticks(low, high, 4):
-        shown = 10**tick if logarithmic else tick
-        parts.append(_line(left, py(tick), right, py(tick), "grid"))
-        parts.append(_text(left - 6, py(tick) + 4, f"{shown:.3g}", "tick", "end"))
+    parts += _value_axis(low, high, py, (left, right), logarithmic)
     for tick in _ticks(first, last, 6):
         parts.append(_text(px(tick), height - 8, f"{tick:g}", "tick", "middle"))
     if unit:
@@ -162,6 +163,57 @@ def dots(
     return _svg(WIDTH, height, parts, f"per episode, {unit}")
 
 
+def scatter(series: Mapping[str, Sequence[Point]], *, title: str, logarithmic: bool = False) -> str:
+    """Points over a logarithmic horizontal axis, each series joined by a line and named.
+
+    Args:
+        series: name to its points; a series without a name has its points named instead.
+        title: above.
+        logarithmic: whether the vertical axis is, too.
+    """
+    width, height = WIDTH, 380
+    left, right, top, bottom = 58, width - 24, 30, height - 26
+    up = math.log10 if logarithmic else float
+    points = {
+        name: [
+            (math.log10(x), up(y), label) for x, y, label in row if x > 0 and (y > 0 or up is float)
+        ]
+        for name, row in series.items()
+    }
+    flat = [point for row in points.values() for point in row]
+    if not flat:
+        return ""
+    first, last = _padded(min(x for x, _, _ in flat), max(x for x, _, _ in flat))
+    low, high = _padded(min(y for _, y, _ in flat), max(y for _, y, _ in flat))
+
+    def px(value: float) -> float:
+        return left + (right - left) * (value - first) / (last - first)
+
+    def py(value: float) -> float:
+        return bottom - (bottom - top) * (value - low) / (high - low)
+
+    parts = [_text(0, 14, title, "title")]
+    parts += _value_axis(low, high, py, (left, right), logarithmic)
+    for tick in _decades(first, last):
+        parts.append(_text(px(tick), height - 8, f"{10**tick:.3g}", "tick", "middle"))
+    taken: list[tuple[float, float]] = []
+    for number, (name, row) in enumerate(points.items()):
+        kind = KINDS[number % len(KINDS)]
+        if name and len(row) > 1:
+            path = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y, _ in row)
+            parts.append(f'<polyline points="{path}" class="series {kind}"/>')
+        for place, (x, y, label) in enumerate(row):
+            tip = f"{label}: {10**x:.3g}, {10**y if logarithmic else y:.3g}"
+            parts.append(
+                f"<g><title>{escape(tip)}</title>"
+                f'<circle cx="{px(x):.1f}" cy="{py(y):.1f}" r="4.5" class="dot part"/></g>'
+            )
+            text = label if not name else name if place == len(row) - 1 else ""
+            if text:
+                parts.append(_beside(px(x), py(y), text, taken))
+    return _svg(width, height, parts, title)
+
+
 def _clean(series: Series, logarithmic: bool) -> Series:
     pairs = [
         (float(a), math.log10(b) if logarithmic else float(b))
@@ -203,6 +255,32 @@ def _decades(low: float, high: float) -> list[float]:
         if len(found) <= 6:
             return found
     return found[:: math.ceil(len(found) / 6)]
+
+
+def _beside(x: float, y: float, text: str, taken: list[tuple[float, float]]) -> str:
+    """``text`` beside a point, moved down until it covers no other text of the same side."""
+    begins = x < 0.6 * WIDTH
+    place = y + 4
+    while any(abs(place - other) < 12 and abs(x - there) < 200 for there, other in taken):
+        place += 12
+    taken.append((x, place))
+    return _text(x + 8 if begins else x - 8, place, text, "tick", "start" if begins else "end")
+
+
+def _value_axis(
+    low: float,
+    high: float,
+    py: Callable[[float], float],
+    ends: tuple[float, float],
+    logarithmic: bool,
+) -> list[str]:
+    """Horizontal grid lines between ``ends``, with their values; ``py`` places a value."""
+    parts: list[str] = []
+    for tick in _decades(low, high) if logarithmic else _ticks(low, high, 4):
+        shown = 10**tick if logarithmic else tick
+        parts.append(_line(ends[0], py(tick), ends[1], py(tick), "grid"))
+        parts.append(_text(ends[0] - 6, py(tick) + 4, f"{shown:.3g}", "tick", "end"))
+    return parts
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
