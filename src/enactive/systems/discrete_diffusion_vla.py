@@ -255,8 +255,8 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "Seeds 0 to 4: inconclusive. On PushT 8 rounds were 0.04 worse than autoregression (95 "
-            "% interval -0.06 to 0.14, the margin being 0.1), on Meta-World 10 points better (-1 to "
-            "20). The seeds were then changed and doubled in number.",
+            "% interval -0.06 to 0.14, the margin being 0.1), on Meta-World 10 points better (-1 "
+            "to 20). The seeds were then changed and doubled in number.",
         ),
         not_tried=(
             "a pretrained vision-language model, its pictures and its instructions",
