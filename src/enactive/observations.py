@@ -99,6 +99,10 @@ class Task:
     success test."""
     instruction: str
     """What the policy is told. It need not be the task's own wording: a probe may give another."""
+    perturbations: tuple[str, ...] = ()
+    """What is made different about the scene, in order: names of the world's
+    :class:`~enactive.worlds.world.PerturbationSpec`. With name and seed they decide the initial
+    state; a seed's scene is the same without them except for what they change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,7 +58,7 @@ class Dot:
         self.instruction = ""
 
     def reset(self, task: Task, seed: int) -> Observation:
-        self.spec.task(task.name)
+        self.spec.check_task(task)
         self.position = np.random.default_rng(seed).uniform(4, 12, 2)
         self.count = 0
         self.instruction = task.instruction

@@ -78,7 +78,7 @@ class EpisodeHeader:
         return {
             "id": self.id,
             "index": self.index,
-            "task": {"name": self.task.name, "instruction": self.task.instruction},
+            "task": dataclasses.asdict(self.task),
             "seed": self.seed,
             "world": dict(self.world),
             "policy": self.policy,
@@ -89,7 +89,9 @@ class EpisodeHeader:
     def from_dict(cls, data: Mapping[str, Any]) -> EpisodeHeader:
         """The header that :meth:`to_dict` described."""
         fields: dict[str, Any] = dict(data)
-        fields["task"] = Task(**fields["task"])
+        task = dict(fields["task"])
+        task["perturbations"] = tuple(task.get("perturbations", ()))
+        fields["task"] = Task(**task)
         return cls(**fields)
 
 

@@ -188,4 +188,5 @@ def plan_fields(plan: EpisodePlan) -> dict[str, Any]:
         "group": plan.group,
         "instructed": plan.instructed,
         "stop_on": plan.stop_on,
+        "perturbations": plan.task.perturbations,
     }

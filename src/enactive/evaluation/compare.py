@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from enactive.evaluation.plan import Key
 from enactive.evaluation.results import EpisodeResult, Evaluation
 from enactive.evaluation.statistics import (
     Interval,
@@ -156,7 +157,7 @@ def _paired(first: Evaluation, second: Evaluation, group: str) -> list[tuple[str
 
 def _by_key(
     episodes: tuple[EpisodeResult, ...],
-) -> dict[tuple[str, str, str, int, int], EpisodeResult]:
+) -> dict[Key, EpisodeResult]:
     return {episode.key: episode for episode in episodes}
 
 

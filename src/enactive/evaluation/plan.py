@@ -17,6 +17,8 @@ from enactive.seeding import child_seed
 from enactive.worlds.world import WorldSpec
 
 Wording = Literal["held_out", "training", "canonical"]
+Key = tuple[str | int, ...]
+"""Group, task, instruction, seed, repeat, and perturbations."""
 
 FIRST_EVALUATION_SEED = 1_000_000
 """Evaluation seeds start here by default, collection seeds at 0, so that they do not meet."""
@@ -47,9 +49,11 @@ class EpisodePlan:
         return child_seed(self.seed, "policy", self.task.name, self.repeat)
 
     @property
-    def key(self) -> tuple[str, str, str, int, int]:
+    def key(self) -> Key:
         """What pairs this episode with one of another run: same start, same words."""
-        return (self.group, self.task.name, self.task.instruction, self.seed, self.repeat)
+        task = self.task
+        return (self.group, task.name, task.instruction, self.seed, self.repeat,
+                *task.perturbations)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

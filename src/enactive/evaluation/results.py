@@ -11,7 +11,7 @@ from typing import Any
 from enactive.actions.decision import Cost
 from enactive.configuration import from_dict, to_dict
 from enactive.evaluation.files import write_atomically
-from enactive.evaluation.plan import EvaluationProtocol
+from enactive.evaluation.plan import EvaluationProtocol, Key
 from enactive.evaluation.statistics import Interval, clustered_wilson, wilson
 
 FORMAT = 1
@@ -31,6 +31,8 @@ class EpisodeResult:
     repeat: int = 0
     group: str = "main"
     instructed: str = ""
+    perturbations: tuple[str, ...] = ()
+    """What was different about the scene."""
     stop_on: tuple[str, ...] = ()
     """Events that ended the episode, besides success."""
     success: bool
@@ -55,9 +57,10 @@ class EpisodeResult:
     """Sum over all decisions; its milliseconds are a measurement and differ between runs."""
 
     @property
-    def key(self) -> tuple[str, str, str, int, int]:
+    def key(self) -> Key:
         """As :attr:`enactive.evaluation.plan.EpisodePlan.key`."""
-        return (self.group, self.task, self.instruction, self.seed, self.repeat)
+        return (self.group, self.task, self.instruction, self.seed, self.repeat,
+                *self.perturbations)  # fmt: skip
 
     @property
     def milliseconds_per_decision(self) -> float:

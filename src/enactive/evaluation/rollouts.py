@@ -65,7 +65,7 @@ def rollout(
     rules = rules or Rules()
     check_wiring(policy, pool.spec)
     for episode in plan:
-        pool.spec.task(episode.task.name)
+        pool.spec.check_task(episode.task)
     ids = episode_ids(plan, policy, pool, rules)
     wanted = dict(zip(ids, plan, strict=True))
     results: dict[str, EpisodeResult] = {}

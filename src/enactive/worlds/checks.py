@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -293,18 +293,23 @@ def _actions(trial: Trial) -> Iterator[Finding]:
 
 
 def _tasks(trial: Trial) -> Iterator[Finding]:
-    try:
-        trial.world.reset(Task(name="no such task", instruction=""), 0)
-    except KeyError:
-        problem = ""
-    except Exception as error:
-        problem = f"raises {type(error).__name__} instead of KeyError"
-    else:
-        problem = "is accepted"
-    yield _finding(
-        "tasks", not problem, f"an unknown task {problem or 'is refused'}",
-        "look the task up with spec.task(name) in reset",
-    )  # fmt: skip
+    strange = replace(trial.task, perturbations=("no such perturbation",))
+    for what, task, wanted in (
+        ("task", Task(name="no such task", instruction=""), KeyError),
+        ("perturbation", strange, ValueError),
+    ):
+        try:
+            trial.world.reset(task, 0)
+        except wanted:
+            problem = ""
+        except Exception as error:
+            problem = f"raises {type(error).__name__} instead of {wanted.__name__}"
+        else:
+            problem = "is accepted"
+        yield _finding(
+            "tasks", not problem, f"an unknown {what} {problem or 'is refused'}",
+            "call spec.check_task(task) at the top of reset",
+        )  # fmt: skip
 
 
 def _steps(trial: Trial) -> Iterator[Finding]:

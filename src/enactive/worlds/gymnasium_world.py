@@ -120,7 +120,7 @@ class GymnasiumWorld:
 
     def reset(self, task: Task, seed: int) -> Observation:
         """Begin an episode; raises ``KeyError`` for a task other than the world's only one."""
-        self._spec.task(task.name)
+        self._spec.check_task(task)
         # Some environments take only 32-bit seeds.
         native = child_seed(seed, "gymnasium", self._config.env_id) % 2**31
         seen = self._begin(native)

@@ -174,7 +174,7 @@ class MetaWorld:
             KeyError: Meta-World has no such task; the message suggests which was meant.
             BlackFrame: a camera shows nothing.
         """
-        self._spec.task(task.name)
+        self._spec.check_task(task)
         slot = self._slot(task.name)
         begin(slot.env, slot.pristine, numpy_generator(seed, "metaworld", task.name))
         self._episode = _Episode(task=task, slot=slot)

@@ -20,6 +20,17 @@ class EventSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PerturbationSpec:
+    """Something that a world can make different about a task's scene, to see what breaks."""
+
+    name: str
+    """E.g. ``"camera-2"``: names are given in :attr:`enactive.observations.Task.perturbations`."""
+    axis: str
+    """What is changed, and nothing else is: ``"object"``, ``"distractor"``, ``"camera"``..."""
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorldSpec:
     """Everything that can be known of a world before it runs."""
 
@@ -33,6 +44,7 @@ class WorldSpec:
     rate_hz: float
     """Control steps per second of world time."""
     events: tuple[EventSpec, ...] = ()
+    perturbations: tuple[PerturbationSpec, ...] = ()
     snapshots: bool = False
     """Whether ``snapshot``/``restore`` are bit-exact."""
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -45,6 +57,22 @@ class WorldSpec:
                 return task
         known = [task.name for task in self.tasks]
         raise KeyError(f"{self.name} has no task {name!r}; {suggest(name, known)}")
+
+    def check_task(self, task: Task) -> TaskSpec:
+        """The declaration of ``task``; what a world's ``reset`` calls first.
+
+        Raises:
+            KeyError: the world has no such task.
+            ValueError: the world cannot make one of its perturbations.
+        """
+        known = [one.name for one in self.perturbations]
+        for name in task.perturbations:
+            if name not in known:
+                raise ValueError(
+                    f"{self.name} has no perturbation {name!r}; "
+                    + (suggest(name, known) if known else "it has none")
+                )
+        return self.task(task.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
