@@ -41,6 +41,7 @@ types: $(VENV)/.dev ## pyright, strict where pyproject.toml says so.
 	$(BIN)/pyright
 
 docs: $(VENV)/.dev ## Build the documentation into site/, warnings are errors.
+	$(BIN)/python scripts/docs_tables.py --check
 	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.dev system ## Measure against the peers; writes bench/results/.

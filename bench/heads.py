@@ -3,9 +3,9 @@
 Autoregression (with and without its KV cache), discrete diffusion at several numbers of rounds,
 flow matching and L1, with numbers of parameters within 5 % of one another, which is checked. Sizes
 are those of the system discrete-diffusion-vla, whose claim gives the success rates of these heads
-(bench/heads_table.py joins both), and a larger one. Every head sees the same random features; what
-a decision takes does not depend on their values. Passes are counted by hooks. Memory is the peak of
-what one decision allocates (weights come on top, ``megabytes``), on an accelerator by its
+(scripts/docs_tables.py joins both), and a larger one. Every head sees the same random features;
+what a decision takes does not depend on their values. Passes are counted by hooks. Memory is the
+peak of what one decision allocates (weights come on top, ``megabytes``), on an accelerator by its
 allocator, on a processor by the profiler.
 
 Rounds go through all heads in turn, so that a slow minute of the machine hits all of them.
