@@ -198,33 +198,38 @@ class BytePairs:
             pairs = ids[:-1] * (gap + 1)
             pairs += ids[1:]
             rank = order.take(pairs)
-            inner = rank[2:-2]
-            place = np.flatnonzero(inner != _NEVER)
+            place = np.flatnonzero(rank != _NEVER)
             if not len(place):
                 break
-            left, right = bounds.take(pairs).view(np.int16).reshape(-1, 2).T
-            free = inner < left[1:-3]
-            free |= (inner < rank[1:-3]) & (inner <= left[:-4])
-            late = inner <= right[3:-1]
-            late |= (inner <= rank[3:-1]) & (inner <= right[4:])
+            # Where most places are pairs to merge, everything is looked up once, in order.
+            known = bounds.take(pairs) if len(place) > 0.5 * len(ids) else None
+            near = [
+                (bounds.take(pairs.take(place + k)) if known is None else known.take(place + k))
+                for k in (-2, -1, 1, 2)
+            ]
+            earlier, left, right, later = (one.view(np.int16) for one in near)
+            own, before, after = rank.take(place), rank.take(place - 1), rank.take(place + 1)
+            free = own < left[::2]
+            free |= (own < before) & (own <= earlier[::2])
+            late = own <= right[1::2]
+            late |= (own <= after) & (own <= later[1::2])
             # Finding what comes first in each row is only worth while once most is done.
             if len(place) < 0.1 * len(ids):
-                ranks = inner.take(place)
-                row = np.flatnonzero(ids == gap).searchsorted(place + 2, side="right")
-                first = place[_first_of_its_row(ranks, row)]
+                row = np.flatnonzero(ids == gap).searchsorted(place, side="right")
+                first = _first_of_its_row(own, row)
             else:
-                first = np.flatnonzero(inner == inner.min())
-            free[first] = late[first] = True
+                first = own == own.min()
+            free |= first
+            late |= first
             # In a run of one id, every second pair is merged, counted from where the run begins.
-            run = np.flatnonzero((inner == rank[1:-3]) & (inner != _NEVER))
+            run = np.flatnonzero(own == before)
             if len(run):
                 index = np.arange(len(run))
-                new = np.diff(run, prepend=-2) != 1
+                new = np.diff(place.take(run), prepend=-2) != 1
                 along = index - np.maximum.accumulate(np.where(new, index, 0))  # 0, 1, ... in each
                 free[run] = free.take(run - along - 1) & (along & 1 == 1)
             free &= late
-            free &= inner != _NEVER
-            chosen = np.flatnonzero(free) + 2
+            chosen = place.take(np.flatnonzero(free))
             ids[chosen] = self._made.take(rank.take(chosen))
             kept = np.ones(len(ids), dtype=bool)
             kept[chosen + 1] = False
