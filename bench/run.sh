@@ -15,5 +15,6 @@ $python bench/training_step.py --lerobot-python $lerobot/bin/python
 $python bench/heads.py
 $python bench/rollouts.py
 $python bench/action_tokenizers.py
+$python bench/report.py
 $python bench/kill_recording.py
 $python bench/kill_training.py
