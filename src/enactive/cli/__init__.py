@@ -16,6 +16,7 @@ COMMANDS = {
     "collect": "record demonstrations of a world's expert into a LeRobot v3 dataset",
     "train": "train a policy on one or more datasets",
     "evaluate": "roll a policy out on unseen seeds; success rates with intervals",
+    "serve": "serve a policy to clients of openpi or to vla-eval",
     "compare": "compare evaluations on the same episodes: is the difference real?",
     "claim": "run the experiment that tests a published system's statement; write its verdict",
     "systems": "what each published system is made of, claims, and what came out",

@@ -12,19 +12,23 @@ import tyro
 from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
 from enactive.cli.loading import EVALUATION, JOURNAL, cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
-from enactive.cli.policies import BUILT_IN, find_policy
+from enactive.cli.policies import BUILT_IN, REMOTE, find_policy
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
 
-PARTS = {"world": ("worlds", "metaworld"), "selection": ("selections", "single")}
+PARTS = {
+    "world": ("worlds", "metaworld"),
+    "selection": ("selections", "single"),
+    "remote": ("remotes", "openpi"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Arguments:
     """Roll a policy out on unseen seeds and wordings, and print success rates with intervals.
 
-    POLICY is the run or checkpoint that `enactive train` made, or one of expert, random and hold.
-    World and tasks are by default those of the training data. Episodes that the policy was trained
-    on are refused. An interrupted evaluation goes on where it stopped.
+    POLICY is the run or checkpoint that `enactive train` made, one of expert, random and hold, or
+    remote: whatever a server answers that speaks openpi's or vla-eval's protocol (--remote). World and tasks are by default those of the training data. Episodes that the policy was trained on are
+    refused. An interrupted evaluation goes on where it stopped.
 
     Examples:
       enactive evaluate runs/policy --out runs/evaluation
@@ -32,13 +36,14 @@ class Arguments:
       enactive evaluate expert --tasks drawer-open reach --out runs/expert
       enactive evaluate runs/policy --execute 1 --selection adaptive_ensemble --out runs/averaged
       enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
+      enactive evaluate remote --remote.url ws://127.0.0.1:8000 --world pusht --tasks all --out runs/x
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
       enactive evaluate --power --baseline 0.8 --difference 0.1
     """
 
     policy: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="POLICY")] = ""
-    """A run or checkpoint directory, or expert, random, hold."""
+    """A run or checkpoint directory, or expert, random, hold, remote."""
     out: Path | None = None
     """Directory; it gets journal.sqlite and evaluation.json."""
     tasks: tuple[str, ...] = ()
@@ -79,6 +84,8 @@ class Arguments:
     """The world, when it is named with --world."""
     selection: Any = None
     """How a chunk policy chooses what to execute, named with --selection."""
+    remote: Any = None
+    """How the server of the policy "remote" is reached, named with --remote."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -93,6 +100,7 @@ def read(argv: Sequence[str]) -> Arguments:
         defaults={
             "world": choices["world"].config if shown else None,
             "selection": choices["selection"].config,
+            "remote": choices["remote"].config if shown or REMOTE in rest else None,
         },
         description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
     )
@@ -133,10 +141,11 @@ def evaluate_policy(arguments: Arguments) -> int:
     from enactive.evaluation.progress import progress_bar
     from enactive.evaluation.results import summarise
     from enactive.policies.policy import WiringError
+    from enactive.serving.remote import RemoteError
     from enactive.worlds.pool import WorldPool
 
     if not arguments.policy:
-        raise UserError(f"name a policy: a run, a checkpoint, or one of {', '.join(BUILT_IN)}")
+        raise UserError(f"name a policy: a run, a checkpoint, or one of {', '.join((*BUILT_IN, REMOTE))}")
     if arguments.out is None:
         raise UserError("--out names the directory of the evaluation, e.g. --out runs/evaluation")
     if len(arguments.swap) % 2 or any(map(str.__eq__, arguments.swap[::2], arguments.swap[1::2])):
@@ -177,7 +186,7 @@ def evaluate_policy(arguments: Arguments) -> int:
                         **found.provenance,
                     },
                 )  # fmt: skip
-            except (Overlap, WiringError) as error:
+            except (Overlap, WiringError, RemoteError) as error:
                 raise UserError(str(error)) from error
     file = arguments.out / EVALUATION
     evaluation.save(file)

@@ -16,6 +16,7 @@ EXTRAS = {
     "gym_pusht": "pusht",
     "rerun": "rerun",
     "ray": "ray",
+    "websockets": "serve",
 }
 """Module to the extra of this package that brings it."""
 

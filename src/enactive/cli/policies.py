@@ -13,6 +13,8 @@ from enactive.registry import suggest
 from enactive.worlds.world import WorldSpec
 
 BUILT_IN = ("expert", "random", "hold")
+REMOTE = "remote"
+"""The word for a policy that a server elsewhere has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +40,8 @@ def find_policy(arguments: Any) -> Found:
 
     Args:
         arguments: with ``policy``, ``execute``, ``samples``, ``selection``, ``embodiment``,
-            ``weights`` and ``device``.
+            ``weights`` and ``device``; ``remote``, how a server is reached, where the command
+            knows of servers.
 
     Raises:
         UserError: it is neither a checkpoint nor one of :data:`BUILT_IN`.
@@ -46,6 +49,11 @@ def find_policy(arguments: Any) -> Found:
     name = arguments.policy
     if name in BUILT_IN:
         return Found(build=lambda spec: _built_in(name, spec))
+    if name == REMOTE:
+        reaching = getattr(arguments, "remote", None)
+        if reaching is None:
+            raise UserError("remote: only `enactive evaluate` knows how to reach a server")
+        return Found(build=lambda spec: _remote(reaching, spec))
     path = Path(name)
     if not path.is_dir():
         raise UserError(f"no run or checkpoint is at {name}; {suggest(name, BUILT_IN)}")
@@ -74,6 +82,15 @@ def _built_in(name: str, spec: WorldSpec) -> Any:
         for place in (spec.accepts.slices[group.name],)
     }
     return HoldPolicy(spec.accepts, still)
+
+
+def _remote(reaching: Any, spec: WorldSpec) -> Any:
+    from enactive.serving.remote import RemoteError
+
+    try:
+        return reaching.build(spec)
+    except RemoteError as error:
+        raise UserError(str(error)) from error
 
 
 def _embodiment(model: Any, spec: WorldSpec | None) -> str:

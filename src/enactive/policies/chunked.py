@@ -158,6 +158,12 @@ class ChunkedPolicy:
         return self.model.interface.produces if slots is None else slots.spaces[self._embodiment]
 
     @property
+    def open_loop(self) -> int:
+        """Actions that follow from one observation, in [1, H]: k, or 1 with a history of
+        observations, because each step's own belongs in it."""
+        return self.config.execute if self.model.config.observation_steps == 1 else 1
+
+    @property
     def _embodiment(self) -> str:
         """Name of the embodiment; the only one need not be named."""
         known = self.model.interface.embodiments
