@@ -7,26 +7,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("gym_pusht")
 pytest.importorskip("websockets")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+from served_world import WORLD
 
 from enactive.models.action_model import ActionModel, Interface
 from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.heads.flow_matching import FlowMatching
-from enactive.observations import Observation
 from enactive.policies.chunked import ChunkedPolicy
-from enactive.policies.policy import Policy
 from enactive.seeding import torch_generator
-from enactive.worlds.pusht import HELD_OUT, INSTRUCTIONS, PushT
+from enactive.worlds.pusht import HELD_OUT, INSTRUCTIONS
 
-WORLD = PushT.Config(cameras=(), states=("proprio", "block"), max_steps=14)
-TASK = "push-t"
 PEERS = Path(sys.prefix) / "peers"
 
 
@@ -81,14 +80,3 @@ def model() -> ActionModel:
 def policy(model: ActionModel) -> ChunkedPolicy:
     """Executes 4 of 6 actions; every chunk has noise of its own."""
     return ChunkedPolicy.Config(execute=4).build(model)
-
-
-def actions_of(policy: Policy, seen: list[Observation], seed: int) -> list[Any]:
-    """What the policy decides on these observations of one episode."""
-    task = WORLD.build().spec.tasks[0].task()
-    memory, actions = policy.begin(task, seed), []
-    for observation in seen:
-        decision = policy.act([observation], [memory])[0]
-        memory = decision.memory
-        actions.append(decision.action)
-    return actions

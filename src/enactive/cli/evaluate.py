@@ -27,7 +27,8 @@ class Arguments:
     """Roll a policy out on unseen seeds and wordings, and print success rates with intervals.
 
     POLICY is the run or checkpoint that `enactive train` made, one of expert, random and hold, or
-    remote: whatever a server answers that speaks openpi's or vla-eval's protocol (--remote). World and tasks are by default those of the training data. Episodes that the policy was trained on are
+    remote: whatever a server answers that speaks openpi's or vla-eval's protocol (--remote). World
+    and tasks are by default those of the training data. Episodes that the policy was trained on are
     refused. An interrupted evaluation goes on where it stopped.
 
     Examples:
@@ -36,7 +37,8 @@ class Arguments:
       enactive evaluate expert --tasks drawer-open reach --out runs/expert
       enactive evaluate runs/policy --execute 1 --selection adaptive_ensemble --out runs/averaged
       enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
-      enactive evaluate remote --remote.url ws://127.0.0.1:8000 --world pusht --tasks all --out runs/x
+      enactive evaluate remote --remote openpi --remote.url ws://127.0.0.1:8000 --world pusht \\
+        --tasks all --out runs/served
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
       enactive evaluate --power --baseline 0.8 --difference 0.1
@@ -145,7 +147,9 @@ def evaluate_policy(arguments: Arguments) -> int:
     from enactive.worlds.pool import WorldPool
 
     if not arguments.policy:
-        raise UserError(f"name a policy: a run, a checkpoint, or one of {', '.join((*BUILT_IN, REMOTE))}")
+        raise UserError(
+            f"name a policy: a run, a checkpoint, or one of {', '.join((*BUILT_IN, REMOTE))}"
+        )
     if arguments.out is None:
         raise UserError("--out names the directory of the evaluation, e.g. --out runs/evaluation")
     if len(arguments.swap) % 2 or any(map(str.__eq__, arguments.swap[::2], arguments.swap[1::2])):

@@ -1,1 +1,1 @@
-"""Policies over the network: servers that others' harnesses call, and clients of others' servers."""
+"""Policies over the network: servers for others' harnesses, clients of others' servers."""

@@ -1,7 +1,8 @@
 """msgpack with arrays, read from strangers: everything is bounded, nothing is ever unpickled.
 
-The two wire formats (:mod:`~enactive.serving.openpi_codec`, :mod:`~enactive.serving.vla_eval_codec`)
-share what is here: the bounds, the list of dtypes, and the reading of one array.
+The two wire formats, :mod:`~enactive.serving.openpi_codec` and
+:mod:`~enactive.serving.vla_eval_codec`, share what is here: the bounds, the list of dtypes, and the
+reading of one array.
 """
 
 from __future__ import annotations

@@ -303,9 +303,7 @@ def _wrong(path: Path, wanted: str, value: Any) -> str:
     """What to say of a value of another type or shape; empty where it is missing."""
     if value is _MISSING:
         return ""
-    got = (
-        f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-    )
+    got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
     return f"{_spelled(path)} must be {wanted}, got {got}"
 
 

@@ -125,9 +125,7 @@ class OpenPI:
         spent = (time.monotonic() - started) * 1000
         return {"actions": actions, "server_timing": {"infer_ms": spent}}
 
-    def _episode(
-        self, episodes: Episodes, told: Any, seen: Observation
-    ) -> tuple[str, int | None]:
+    def _episode(self, episodes: Episodes, told: Any, seen: Observation) -> tuple[str, int | None]:
         """Which episode a message is about; begins it where that is due."""
         if told is None:
             if "" not in episodes:

@@ -30,6 +30,7 @@ def dial(url: str, token: str, timeout: float, limits: Limits) -> ClientConnecti
         RemoteError: nobody answers, or the token is refused.
     """
     try:
+        # Entered by hand, and closed by close(): it lives as long as the policy.
         return connect(
             url,
             compression=None,
@@ -38,7 +39,7 @@ def dial(url: str, token: str, timeout: float, limits: Limits) -> ClientConnecti
             open_timeout=timeout,
             ping_interval=None,  # servers may hold their event loop while a model runs
             proxy=None,
-        )
+        ).__enter__()
     except InvalidStatus as error:
         why = (error.response.body or b"").decode(errors="replace").strip()
         raise RemoteError(

@@ -258,7 +258,9 @@ class Reaching:
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ValueError(f"url {self.url!r} is not like ws://HOST:PORT or wss://HOST:PORT")
         if parts.username or parts.password:
-            raise ValueError("url holds a user or a password; give the token in --remote.token-file")
+            raise ValueError(
+                "url holds a user or a password; give the token in --remote.token-file"
+            )
         if not self.timeout > 0:
             raise ValueError(f"timeout must be positive, got {self.timeout}")
 

@@ -1,7 +1,8 @@
 """The policy behind a server: what it tells clients, and the episodes of one connection.
 
-A policy keeps an episode's memory in a value of its own (:class:`~enactive.policies.policy.Policy`),
-so a server only has to keep those values apart: per connection, and within one by episode.
+A policy keeps an episode's memory in a value of its own, see
+:class:`~enactive.policies.policy.Policy`, so a server only has to keep those values apart: per
+connection, and within one by episode.
 """
 
 from __future__ import annotations

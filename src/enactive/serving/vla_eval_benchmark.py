@@ -69,7 +69,7 @@ class WorldBenchmark(StepBenchmark):
         self._tasks = [spec.task(name) for name in tasks or [task.name for task in spec.tasks]]
         chosen = vla_eval_map(spec.observations) if map is None else from_dict(ObservationMap, map)
         self._wired = Wired(chosen, spec.observations)
-        self._succeeded = False
+        self._limit, self._steps, self._reward, self._succeeded = 0, 0, 0.0, False
 
     @classmethod
     def configure_render(cls, mode: str) -> dict[str, str]:
@@ -89,13 +89,14 @@ class WorldBenchmark(StepBenchmark):
         seed = self._first_seed + number
         # The harness sends the task's plain entries on to the server when the episode begins.
         task[POLICY_SEED] = child_seed(seed, "policy", spec.name, 0)
-        self._limit, self._steps, self._succeeded = spec.max_steps, 0, False
+        self._limit, self._steps, self._reward, self._succeeded = spec.max_steps, 0, 0.0, False
         return self._world.reset(spec.task(wordings[number % len(wordings)]), seed)
 
     def step(self, action: dict[str, Any]) -> StepResult:
         vector = np.asarray(action["actions"], dtype=np.float32)
         step = self._world.step(self._space.clip(vector))
         self._steps += 1
+        self._reward += float(np.float32(step.reward))  # the precision that recordings keep
         self._succeeded = self._succeeded or step.success
         over = step.terminated or step.truncated or self._succeeded or self._steps >= self._limit
         return StepResult(obs=step.observation, reward=step.reward, done=over, info={})
@@ -104,7 +105,10 @@ class WorldBenchmark(StepBenchmark):
         return self._wired.write(raw_obs)
 
     def get_step_result(self, step_result: StepResult) -> dict[str, Any]:
-        return {"success": self._succeeded, "reward": float(step_result.reward)}
+        return {"success": self._succeeded, "reward": self._reward}
+
+    def get_metric_keys(self) -> dict[str, str]:
+        return {"success": "mean", "reward": "mean"}
 
     def get_action_spec(self) -> dict[str, DimSpec]:
         return _specs(action_dimensions(self._space))

@@ -67,7 +67,7 @@ class VlaEvalLine:
         number = next(self._numbers)
         self._send(connection, "observation", call.message, number)
         answer = self._receive(connection)
-        while answer.type == "hello" or answer.seq < number and answer.type == "action":
+        while answer.type == "hello" or (answer.seq < number and answer.type == "action"):
             answer = self._receive(connection)  # a late answer to an observation before
         if answer.type != "action":
             raise RemoteError(f"{self.url}: the server says: {dict(answer.payload)!r:.2000}")
