@@ -128,14 +128,13 @@ def prepare(arguments: Arguments) -> tuple[Any, Any]:
             limits=Limits(message_bytes=arguments.message_mib * 2**20),
         )
         found = find_policy(arguments)
+        spec: Any = None  # a trained policy knows what it sees without a world
         if arguments.world is not None:
             world = arguments.world.build()
             spec = world.spec
             world.close()
         elif arguments.policy in BUILT_IN:
             raise UserError(f"{arguments.policy}: --world names the world that it acts in")
-        else:
-            spec = None
         policy = found.build(spec)
         chosen = load_yaml(ObservationMap, arguments.map) if arguments.map else None
         return listening, arguments.protocol.build(policy, chosen)

@@ -102,7 +102,8 @@ def check_dtype(value: NDArray[Any] | np.generic) -> None:
 
 def pack(value: Any, default: Callable[[Any], Any]) -> bytes:
     """``value`` as msgpack; ``default`` says how an array is written."""
-    return msgpack.packb(value, default=default, use_bin_type=True)
+    packed: Any = msgpack.packb(value, default=default, use_bin_type=True)
+    return packed
 
 
 def unpack(
@@ -123,6 +124,9 @@ def unpack(
         raise Malformed(f"the message has {len(data)} bytes; at most {bounds.message_bytes}")
     count = 0
 
+    def read(held: dict[Any, Any]) -> Any:
+        return array(counted(held))
+
     def counted(held: Any) -> Any:
         # A byte of msgpack can be an object of many bytes, so objects are counted as they are made.
         nonlocal count
@@ -135,7 +139,7 @@ def unpack(
         return msgpack.unpackb(
             data,
             raw=False,
-            object_hook=lambda held: array(counted(held)),
+            object_hook=read,
             list_hook=counted,
             max_str_len=bounds.text_bytes,
             max_bin_len=bounds.message_bytes,

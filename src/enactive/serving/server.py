@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from enactive.serving.arrays import Limits
@@ -130,7 +131,11 @@ class PolicyServer:
 
         async def until_stopped() -> None:
             stop, loop = asyncio.Event(), asyncio.get_running_loop()
-            self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+
+            def end() -> None:
+                loop.call_soon_threadsafe(stop.set)
+
+            self._stop = end
             await self._listen(lambda: started.set_result(None), stop)
 
         def listen() -> None:
@@ -164,6 +169,9 @@ class PolicyServer:
                 return await loop.run_in_executor(executor, work)
 
             async def handle(connection: ServerConnection) -> None:
+                if self._open >= self.listening.connections:  # several were admitted at once
+                    await connection.close(CloseCode.TRY_AGAIN_LATER, "Too many clients.")
+                    return
                 self._open += 1
                 try:
                     with suppress(ConnectionClosed):  # a client that vanishes ends its episodes

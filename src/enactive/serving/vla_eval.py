@@ -96,6 +96,7 @@ class VlaEval:
                 await _send(connection, "error", {"error": str(error)}, 0)
                 await connection.close(CloseCode.INVALID_DATA, "Refused; see the previous frame.")
                 return
+            answer: tuple[str, dict[str, Any]] | None
             try:
                 answer = await think(lambda held=message: self._answer(episodes, held))
             except Malformed as error:
@@ -104,7 +105,8 @@ class VlaEval:
                 logger.exception("the policy failed")
                 answer = ("error", {"error": f"the policy failed: {type(error).__name__}: {error}"})
             if answer is not None:
-                await _send(connection, *answer, message.seq)
+                kind, payload = answer
+                await _send(connection, kind, payload, message.seq)
 
     def _answer(self, episodes: Episodes, message: Message) -> tuple[str, dict[str, Any]] | None:
         """Type and payload of what is sent back; None where nothing is."""
