@@ -35,8 +35,6 @@ class Arguments:
     """Which episodes: main, or the name of a probe such as swap."""
     confidence: float = 0.95
     """Of the intervals."""
-    seed: int = 0
-    """Of the bootstrap over tasks."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -59,7 +57,6 @@ def run(arguments: Arguments) -> int:
         )
         comparison = compare(
             first, second, group=arguments.group, confidence=arguments.confidence,
-            seed=arguments.seed,
         )  # fmt: skip
     _print(comparison)
     return 0
@@ -82,7 +79,7 @@ def _print(comparison: Any) -> None:
     if comparison.clustered is not None:
         low, high = comparison.clustered.low, comparison.clustered.high
         console.print(
-            f"for tasks like these (bootstrap over tasks): [{low:+.1%}, {high:+.1%}]",
+            f"for tasks like these (tasks as clusters): [{low:+.1%}, {high:+.1%}]",
             highlight=False, markup=False,
         )  # fmt: skip
 

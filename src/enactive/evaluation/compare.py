@@ -9,12 +9,11 @@ from enactive.evaluation.plan import Key
 from enactive.evaluation.results import EpisodeResult, Evaluation
 from enactive.evaluation.statistics import (
     Interval,
-    cluster_bootstrap,
+    clustered_tango,
     holm,
     mcnemar_exact,
     tango,
 )
-from enactive.seeding import numpy_generator
 
 
 class Incomparable(ValueError):
@@ -65,7 +64,7 @@ class Comparison:
     difference: Interval
     """Second minus first; Tango's score interval: these tasks again."""
     clustered: Interval | None
-    """Second minus first, tasks drawn again (bootstrap): tasks like these. None for one task."""
+    """Second minus first, tasks as clusters: tasks like these. None for one task."""
     p_value: float
     """Exact McNemar, two-sided."""
     tasks: Mapping[str, TaskComparison]
@@ -92,14 +91,11 @@ def compare(
     *,
     group: str = "main",
     confidence: float = 0.95,
-    seed: int = 0,
-    resamples: int = 10_000,
 ) -> Comparison:
     """Pair the episodes of two evaluations by task, wording, seed and repeat.
 
     Args:
         group: which episodes, see :attr:`EpisodePlan.group`.
-        seed: of the bootstrap.
 
     Raises:
         Incomparable: the protocols differ, with every difference named, or no episode is shared.
@@ -124,12 +120,11 @@ def compare(
     total = _table([(before, after) for _, before, after in pairs])
     clustered = None
     if len(tables) > 1:
-        clustered = cluster_bootstrap(
-            [float(after) - float(before) for _, before, after in pairs],
+        clustered = clustered_tango(
+            [after for _, _, after in pairs],
+            [before for _, before, _ in pairs],
             [task for task, _, _ in pairs],
-            numpy_generator(seed, "compare"),
             confidence,
-            resamples,
         )
     return Comparison(
         first=first.policy,

@@ -10,14 +10,26 @@ confused when a rate is averaged over tasks:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
+
+from enactive.evaluation.interval_ends import (
+    Ends,
+    clopper_pearson_ends,
+    cluster_bootstrap_ends,
+    cluster_robust_ends,
+    clustered_ratio_ends,
+    clustered_tango_ends,
+    clustered_wilson_ends,
+    paired_ratio_ends,
+    student_t_ends,
+    tango_ends,
+    wilson_ends,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +59,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
         ValueError: no trials, or ``successes`` outside [0, trials].
     """
     _check_counts(successes, trials, confidence)
-    low, high = _wilson_ends(successes / trials, trials, _normal_quantile(confidence))
-    return Interval(
-        estimate=successes / trials, low=low, high=high, confidence=confidence, method="wilson"
-    )
+    ends = wilson_ends(successes, trials, confidence)
+    return _interval(successes / trials, ends, confidence, "wilson")
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -62,20 +72,8 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
         ValueError: no trials, or ``successes`` outside [0, trials].
     """
     _check_counts(successes, trials, confidence)
-    tail = (1 - confidence) / 2
-    low = 0.0
-    high = 1.0
-    if successes > 0:
-        low = float(stats.beta.ppf(tail, successes, trials - successes + 1))
-    if successes < trials:
-        high = float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
-    return Interval(
-        estimate=successes / trials,
-        low=low,
-        high=high,
-        confidence=confidence,
-        method="clopper_pearson",
-    )
+    ends = clopper_pearson_ends(successes, trials, confidence)
+    return _interval(successes / trials, ends, confidence, "clopper_pearson")
 
 
 def clustered_wilson(
@@ -83,10 +81,13 @@ def clustered_wilson(
 ) -> Interval:
     """The interval of a rate whose trials come in clusters (tasks), for clusters like these.
 
-    The design effect is the cluster-robust (sandwich) variance over the binomial one, never taken
-    below 1; it shrinks the sample size, which is shrunk again for having only G - 1 degrees of
-    freedom, and Wilson's formula does the rest. So the interval does not collapse to a point when
-    every task succeeds, as the sandwich and the bootstrap do.
+    The design effect is the cluster-robust (sandwich) variance over the binomial one; it shrinks
+    the sample size, which is shrunk again for having only G - 1 degrees of freedom, but never
+    grows it, and Wilson's formula does the rest. So the interval does not collapse to a point when
+    every task succeeds, as the sandwich and the bootstrap do, and is never narrower than
+    :func:`wilson`'s. Simulated coverage is near nominal from ten clusters on and above it with
+    fewer; below it only where most tasks are near 0 or 1 and there are few of them, because what
+    was never seen cannot be estimated.
     Source: Korn & Graubard (1998) for the effective sample size; Dean & Pagano (2015) for putting
     it into Wilson's formula.
 
@@ -99,21 +100,9 @@ def clustered_wilson(
     """
     values = np.asarray(successes, dtype=np.float64)  # (N,)
     labels = _cluster_ids(values, clusters)  # (N,)
-    n, groups = len(values), int(labels.max()) + 1
-    if groups < 2:
-        raise ValueError("a clustered interval needs at least two clusters; use wilson for one")
-    mean = float(values.mean())
-    binomial = mean * (1 - mean) / n
-    effect = 1.0
-    if binomial > 0:
-        effect = max(1.0, _sandwich_variance(values, labels) / binomial)
-    normal = _normal_quantile(confidence)
-    # Fewer degrees of freedom, a longer tail: the factor turns the normal quantile into Student's.
-    freedom = (normal / _student_quantile(confidence, groups - 1)) ** 2
-    low, high = _wilson_ends(mean, n / effect * freedom, normal)
-    return Interval(
-        estimate=mean, low=low, high=high, confidence=confidence, method="clustered_wilson"
-    )
+    _several(labels, "a clustered interval needs at least two clusters; use wilson for one")
+    ends = clustered_wilson_ends(*_sums(labels, values, np.ones_like(values)), confidence)
+    return _interval(float(values.mean()), ends, confidence, "clustered_wilson")
 
 
 def student_t(
@@ -134,12 +123,8 @@ def student_t(
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         raise ValueError(f"an interval over seeds needs at least two values, got {len(array)}")
-    mean = float(array.mean())
-    deviation = max(float(array.std(ddof=1)), floor)
-    half = _student_quantile(confidence, len(array) - 1) * deviation / math.sqrt(len(array))
-    return Interval(
-        estimate=mean, low=mean - half, high=mean + half, confidence=confidence, method="student_t"
-    )
+    ends = student_t_ends(array, confidence, floor)
+    return _interval(float(array.mean()), ends, confidence, "student_t")
 
 
 def cluster_robust(
@@ -151,22 +136,15 @@ def cluster_robust(
 
     For means of any quantity, e.g. steps, returns, or paired differences. It is not confined to
     [0, 1]; for a rate prefer :func:`clustered_wilson`.
+    Exact for normal values and clusters of one size; for paired differences it covers less than it
+    says where few pairs are discordant: prefer :func:`clustered_tango`.
     Source: Cameron & Miller (2015), sections II and VI.
     """
     array = np.asarray(values, dtype=np.float64)
     labels = _cluster_ids(array, clusters)
-    groups = int(labels.max()) + 1
-    if groups < 2:
-        raise ValueError("cluster-robust errors need at least two clusters")
-    mean = float(array.mean())
-    half = _student_quantile(confidence, groups - 1) * math.sqrt(_sandwich_variance(array, labels))
-    return Interval(
-        estimate=mean,
-        low=mean - half,
-        high=mean + half,
-        confidence=confidence,
-        method="cluster_robust",
-    )
+    _several(labels, "cluster-robust errors need at least two clusters")
+    ends = cluster_robust_ends(*_sums(labels, array, np.ones_like(array)), confidence)
+    return _interval(float(array.mean()), ends, confidence, "cluster_robust")
 
 
 def cluster_bootstrap(
@@ -178,8 +156,9 @@ def cluster_bootstrap(
 ) -> Interval:
     """The percentile interval of a mean when whole clusters (tasks) are drawn again.
 
-    With fewer than about ten clusters it covers less than it says (Cameron, Gelbach & Miller,
-    2008); :func:`cluster_robust` and :func:`clustered_wilson` do better there.
+    It covers less than it says with few clusters (Cameron, Gelbach & Miller, 2008): in simulation
+    by more than a point with fewer than about fifty. :func:`cluster_robust`,
+    :func:`clustered_wilson` and :func:`clustered_tango` do better there.
 
     Args:
         values: N values, e.g. paired differences in {-1, 0, 1}.
@@ -187,21 +166,10 @@ def cluster_bootstrap(
         generator: source of the resamples; the same generator state gives the same interval.
     """
     array = np.asarray(values, dtype=np.float64)
-    labels = _cluster_ids(array, clusters)
-    groups = int(labels.max()) + 1
-    sums = np.bincount(labels, weights=array, minlength=groups)  # (G,)
-    sizes = np.bincount(labels, minlength=groups).astype(np.float64)  # (G,)
-    drawn = generator.integers(0, groups, size=(resamples, groups))  # (R, G)
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)  # (R,)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(
-        estimate=float(array.mean()),
-        low=float(low),
-        high=float(high),
-        confidence=confidence,
-        method="cluster_bootstrap",
-    )
+    sums, sizes = _sums(_cluster_ids(array, clusters), array, np.ones_like(array))
+    drawn = generator.integers(0, len(sums), size=(resamples, len(sums)))  # (R, G)
+    ends = cluster_bootstrap_ends(sums, sizes, drawn, confidence)
+    return _interval(float(array.mean()), ends, confidence, "cluster_bootstrap")
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
@@ -227,7 +195,8 @@ def tango(only_first: int, only_second: int, pairs: int, confidence: float = 0.9
     """The score interval of a paired difference of rates, first minus second.
 
     Source: Tango (1998), Statistics in Medicine 17. It covers well for small samples and for zero
-    discordant pairs, where Wald's interval collapses.
+    discordant pairs, where Wald's interval collapses, and covers more than it says where fewer than
+    about five pairs are discordant.
 
     Args:
         only_first: pairs in which only the first succeeded.
@@ -239,40 +208,86 @@ def tango(only_first: int, only_second: int, pairs: int, confidence: float = 0.9
             f"needs 0 <= only_first + only_second <= pairs and pairs > 0, got "
             f"{only_first}, {only_second}, {pairs}"
         )
-    quantile = _normal_quantile(confidence)
-    estimate = (only_first - only_second) / pairs
+    ends = tango_ends(only_first, only_second, pairs, confidence)
+    return _interval((only_first - only_second) / pairs, ends, confidence, "tango")
 
-    def score(difference: float) -> float:
-        # The nuisance rate q of "only second" under this difference is the root of a quadratic.
-        b = -only_first - only_second + (2 * pairs - only_first + only_second) * difference
-        c = -only_second * difference * (1 - difference)
-        q = (math.sqrt(max(b * b - 8 * pairs * c, 0.0)) - b) / (4 * pairs)
-        variance = pairs * (2 * q + difference * (1 - difference))
-        distance = only_first - only_second - pairs * difference
-        if variance <= 0:
-            return 0.0 if abs(distance) < 1e-12 else math.copysign(math.inf, distance)
-        return distance / math.sqrt(variance)
 
-    def end(edge: float, level: float) -> float:
-        if abs(estimate - edge) < 1e-12:
-            return edge
-        inside = edge + (estimate - edge) * 1e-9
-        if (score(inside) - level) * (score(estimate) - level) > 0:
-            return edge
+def clustered_tango(
+    first: Sequence[bool],
+    second: Sequence[bool],
+    clusters: Sequence[Hashable],
+    confidence: float = 0.95,
+) -> Interval:
+    """The interval of a paired difference of rates, first minus second, for tasks like these.
 
-        def offset(place: float) -> float:
-            return score(place) - level
+    As :func:`clustered_wilson`: the sample is shrunk by the design effect of the differences and by
+    the degrees of freedom, and :func:`tango` does the rest, so that it does not collapse where no
+    pair is discordant.
+    Source: Yang, Sun & Hardin (2012), Statistics in Medicine 31, for the design effect of clustered
+    matched pairs; Tango (1998) for the score interval.
 
-        root: Any = optimize.brentq(offset, inside, estimate)
-        return float(root)
+    Args:
+        first: one outcome an episode, N of them.
+        second: the other policy's on the same episodes.
+        clusters: the task of each episode, at least two different ones.
 
-    return Interval(
-        estimate=estimate,
-        low=end(-1.0, quantile),
-        high=end(1.0, -quantile),
-        confidence=confidence,
-        method="tango",
+    Raises:
+        ValueError: lengths differ, or fewer than two clusters.
+    """
+    one, other, labels = _paired(first, second, clusters)
+    plus, minus, sizes = _sums(labels, one * (1 - other), other * (1 - one), np.ones_like(one))
+    ends = clustered_tango_ends(plus, minus, sizes, confidence)
+    return _interval(float((one - other).mean()), ends, confidence, "clustered_tango")
+
+
+def paired_ratio(
+    both: int, only_first: int, only_second: int, pairs: int, confidence: float = 0.95
+) -> Interval:
+    """The score interval of a ratio of paired rates, first over second; it may reach infinity.
+
+    Where the second never succeeded the estimate is not a number and the high end infinite.
+    Source: Nam & Blackwelder (2002), Statistics in Medicine 21; Tang, Tang & Chan (2003), the same
+    journal 22, for the closed form of the restricted estimate.
+
+    Args:
+        both: pairs in which both succeeded.
+        only_first: pairs in which only the first succeeded.
+        only_second: pairs in which only the second succeeded.
+        pairs: all pairs.
+
+    Raises:
+        ValueError: the counts are negative or more than ``pairs``.
+    """
+    if pairs <= 0 or min(both, only_first, only_second) < 0:
+        raise ValueError(f"counts must not be negative and pairs positive, got {pairs} pairs")
+    if both + only_first + only_second > pairs:
+        raise ValueError(f"both, only_first and only_second are more than the {pairs} pairs")
+    ends = paired_ratio_ends(both, only_first, only_second, pairs, confidence)
+    estimate = _ratio(both + only_first, both + only_second)
+    return _interval(estimate, ends, confidence, "paired_ratio")
+
+
+def clustered_ratio(
+    first: Sequence[bool],
+    second: Sequence[bool],
+    clusters: Sequence[Hashable],
+    confidence: float = 0.95,
+) -> Interval:
+    """The interval of a ratio of paired rates, first over second, for tasks like these.
+
+    As :func:`clustered_tango`, with the design effect of the linearised ratio's residuals
+    ``first - ratio * second`` (Cochran, 1977, section 6) and :func:`paired_ratio`'s interval.
+
+    Raises:
+        ValueError: lengths differ, or fewer than two clusters.
+    """
+    one, other, labels = _paired(first, second, clusters)
+    both, plus, minus, sizes = _sums(
+        labels, one * other, one * (1 - other), other * (1 - one), np.ones_like(one)
     )
+    ends = clustered_ratio_ends(both, plus, minus, sizes, confidence)
+    estimate = _ratio(float(one.sum()), float(other.sum()))
+    return _interval(estimate, ends, confidence, "clustered_ratio")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -289,23 +304,36 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _wilson_ends(mean: float, trials: float, quantile: float) -> tuple[float, float]:
-    z2 = quantile * quantile
-    centre = (mean + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = mean * (1 - mean) / trials + z2 / (4 * trials * trials)
-    half = quantile / (1 + z2 / trials) * math.sqrt(spread)
-    # At 0 and 1 one end is exact; rounding must not leave it at 1e-17.
-    low = 0.0 if mean == 0 else max(0.0, centre - half)
-    high = 1.0 if mean == 1 else min(1.0, centre + half)
-    return low, high
+def _interval(estimate: float, ends: Ends, confidence: float, method: str) -> Interval:
+    return Interval(
+        estimate=estimate, low=float(ends[0]), high=float(ends[1]), confidence=confidence,
+        method=method,
+    )  # fmt: skip
 
 
-def _sandwich_variance(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """CR1 variance of a mean: squared sums of each cluster's residuals, times G / (G - 1)."""
-    residuals = values - values.mean()
-    sums = np.bincount(labels, weights=residuals)  # (G,)
-    groups = len(sums)
-    return float((sums**2).sum()) / len(values) ** 2 * groups / (groups - 1)
+def _ratio(first: float, second: float) -> float:
+    return first / second if second else float("nan")
+
+
+def _paired(
+    first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Hashable]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if len(one) != len(other):
+        raise ValueError(f"{len(one)} outcomes of the first, but {len(other)} of the second")
+    labels = _cluster_ids(one, clusters)
+    _several(labels, "a clustered interval needs at least two clusters")
+    return one, other, labels
+
+
+def _several(labels: NDArray[np.int64], message: str) -> None:
+    if labels.max() < 1:
+        raise ValueError(message)
+
+
+def _sums(labels: NDArray[np.int64], *values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Of every cluster, ``float64 (G,)`` for each of ``values``."""
+    return [np.bincount(labels, weights=one) for one in values]
 
 
 def _cluster_ids(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> NDArray[np.int64]:
@@ -324,11 +352,3 @@ def _check_counts(successes: int, trials: int, confidence: float) -> None:
         raise ValueError(f"successes must lie in [0, {trials}], got {successes}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
-
-
-def _normal_quantile(confidence: float) -> float:
-    return float(stats.norm.ppf(0.5 + confidence / 2))
-
-
-def _student_quantile(confidence: float, freedom: int) -> float:
-    return float(stats.t.ppf(0.5 + confidence / 2, freedom))
