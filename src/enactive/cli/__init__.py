@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "roll a policy out on unseen seeds; success rates with intervals",
     "serve": "serve a policy to clients of openpi or to vla-eval",
     "compare": "compare evaluations on the same episodes: is the difference real?",
+    "trial": "compare two policies live, registered first, stopped once it is decided",
     "claim": "run the experiment that tests a published system's statement; write its verdict",
     "systems": "what each published system is made of, claims, and what came out",
     "replay": "execute recorded episodes again and compare every bit",

@@ -76,8 +76,8 @@ def tango_ends(
         variance = n * (2 * q + difference * (1 - difference))
         return _standardised(b - c - n * difference, variance)
 
-    low = _bisect(lambda d: score(d) > quantile, np.full_like(estimate, -1.0), estimate)
-    high = _bisect(lambda d: score(d) >= -quantile, estimate, np.full_like(estimate, 1.0))
+    low = bisect(lambda d: score(d) > quantile, np.full_like(estimate, -1.0), estimate)
+    high = bisect(lambda d: score(d) >= -quantile, estimate, np.full_like(estimate, 1.0))
     return low, high
 
 
@@ -110,8 +110,8 @@ def paired_ratio_ends(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Where nothing succeeded at all, every ratio is possible.
         estimate = np.where(some > 0, first / np.maximum(first + second, 1e-300), 0.5)
-        low = _bisect(lambda u: score(u) > quantile, np.zeros_like(estimate), estimate)
-        high = _bisect(lambda u: score(u) >= -quantile, estimate, np.ones_like(estimate))
+        low = bisect(lambda u: score(u) > quantile, np.zeros_like(estimate), estimate)
+        high = bisect(lambda u: score(u) >= -quantile, estimate, np.ones_like(estimate))
         nothing = second <= 0
         high = np.where(nothing | (high > 1 - 1e-12), np.inf, high / (1 - high))
         low = np.where((first <= 0) | (low < 1e-12), 0.0, low / np.maximum(1 - low, 1e-300))
@@ -235,7 +235,7 @@ def _standardised(distance: Array, variance: Array) -> Array:
     return np.where(variance > 1e-14, value, sure)
 
 
-def _bisect(left_of: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array) -> Array:
+def bisect(left_of: Callable[[Array], NDArray[np.bool_]], low: Array, high: Array) -> Array:
     """Where ``left_of`` turns from true to false between ``low`` and ``high``."""
     low, high = low.copy(), high.copy()
     for _ in range(STEPS):
