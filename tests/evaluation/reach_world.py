@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from enactive.actions.spaces import Group, VectorSpace
 from enactive.observations import Camera, Observation, ObservationSpec, StateVector, Task, TaskSpec
 from enactive.seeding import numpy_generator
-from enactive.worlds.world import EventSpec, NotSupported, Snapshot, Step, WorldSpec
+from enactive.worlds.world import (
+    EventSpec,
+    NotSupported,
+    PerturbationSpec,
+    Snapshot,
+    Step,
+    WorldSpec,
+)
 
 SPACE = VectorSpace(
     groups=(
@@ -93,11 +100,16 @@ class ReachWorld:
                 EventSpec(name="went_left", description="left the middle to the left"),
                 EventSpec(name="went_right", description="left the middle to the right"),
             ),
+            perturbations=(
+                PerturbationSpec(name="push-1", axis="dynamics", description="a wind to the right"),
+                PerturbationSpec(name="push-2", axis="dynamics", description="a strong wind"),
+                PerturbationSpec(name="dark", axis="light", description="the picture is darker"),
+            ),
             provenance={"size": self.config.size},
         )
 
     def reset(self, task: Task, seed: int) -> Observation:
-        self.spec.task(task.name)
+        self.spec.check_task(task)
         if seed == self.config.deadly_seed:
             os._exit(3)
         generator = numpy_generator(seed, "reach")
@@ -114,7 +126,8 @@ class ReachWorld:
         if not SPACE.contains(action):
             raise ValueError(f"action {action!r} is outside the space")
         before = self.position[0]
-        self.position = self.position + np.asarray(action[:2], np.float64) + (0.0, self.drift)
+        wind = sum({"push-1": 0.03, "push-2": 0.1}.get(p, 0.0) for p in self.task.perturbations)
+        self.position = self.position + np.asarray(action[:2], np.float64) + (wind, self.drift)
         self.steps += 1
         x = self.position[0]
         events = []
@@ -148,6 +161,8 @@ class ReachWorld:
         image = np.repeat(
             (255 * np.exp(-20 * distance)).astype(np.uint8)[..., None], 3, axis=2
         )  # (H, W, 3)
+        if "dark" in self.task.perturbations:
+            image = image // 2
         broken = self.config.broken_after
         if broken is not None and self.resets > broken:
             image = image ^ np.uint8(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +36,7 @@ class Arguments:
       enactive evaluate runs/policy --tasks faucet-open --episodes 50 --out runs/faucet
       enactive evaluate expert --tasks drawer-open reach --out runs/expert
       enactive evaluate runs/policy --execute 1 --selection adaptive_ensemble --out runs/averaged
+      enactive evaluate runs/policy --probe camera distractor --out runs/probes
       enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
       enactive evaluate remote --remote openpi --remote.url ws://127.0.0.1:8000 --world pusht \\
         --tasks all --out runs/served
@@ -56,6 +57,8 @@ class Arguments:
     """Seed of each task's first episode; the others follow it."""
     wording: Literal["held_out", "training", "canonical"] = "held_out"
     """Which wordings of the instructions the policy is told."""
+    probe: tuple[str, ...] = ()
+    """Perturbations of the world, or "all": every episode is run again under each; a+b is both."""
     swap: tuple[str, ...] = ()
     """Two tasks that share a scene: episodes of each are also run with the other's instruction."""
     swap_stop: tuple[str, ...] = ()
@@ -142,6 +145,7 @@ def evaluate_policy(arguments: Arguments) -> int:
     from enactive.evaluation.plan import Overlap, evaluation_plan, join, swap_plan
     from enactive.evaluation.progress import progress_bar
     from enactive.evaluation.results import summarise
+    from enactive.evaluation.retention import as_text, has_probes, probe_plan, retention
     from enactive.policies.policy import WiringError
     from enactive.serving.remote import RemoteError
     from enactive.worlds.pool import WorldPool
@@ -176,7 +180,11 @@ def evaluate_policy(arguments: Arguments) -> int:
                 pool.spec, pairs, arguments.episodes, first_seed=arguments.first_seed,
                 wording=arguments.wording, stop_on=arguments.swap_stop,
             )  # fmt: skip
-            plan = join(plan, swapped)
+            axes = {one.name: one.axis for one in pool.spec.perturbations}
+            probes = probe_plan(plan, _probes(arguments.probe, axes)) if arguments.probe else []
+            for episode in probes:
+                pool.spec.check_task(episode.task)
+            plan = join(plan, probes, swapped)
             arguments.out.mkdir(parents=True, exist_ok=True)
             journal = Journal.open(arguments.out / JOURNAL)
         with journal, progress_bar("evaluation", len(plan)) as listener:
@@ -188,6 +196,7 @@ def evaluate_policy(arguments: Arguments) -> int:
                     provenance={
                         **provenance(worlds=[pool.spec], parents=found.parents).to_dict(),
                         **found.provenance,
+                        **({"perturbations": axes} if axes else {}),
                     },
                 )  # fmt: skip
             except (Overlap, WiringError, RemoteError) as error:
@@ -195,8 +204,17 @@ def evaluate_policy(arguments: Arguments) -> int:
     file = arguments.out / EVALUATION
     evaluation.save(file)
     print_summary(summarise(evaluation.group()))
+    if has_probes(evaluation):
+        print(as_text(retention(evaluation, axes=axes)))
     print(f"{file}; next: enactive replay {arguments.out}, enactive report {arguments.out}")
     return 0
+
+
+def _probes(wanted: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, ...]]:
+    names = known if tuple(wanted) == ("all",) else wanted
+    if not names:
+        raise UserError("--probe all: the world declares no perturbations")
+    return [tuple(name.split("+")) for name in names]
 
 
 def print_summary(summary: Any) -> None:

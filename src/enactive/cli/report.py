@@ -24,6 +24,7 @@ class Arguments:
     Examples:
       enactive report runs/evaluation
       enactive report runs/evaluation --training runs/policy --out policy.html
+      enactive report runs/evaluation --expert runs/expert
       enactive report runs/evaluation --rerun main/faucet-open/1000000-1d0b3a51
     """
 
@@ -33,6 +34,8 @@ class Arguments:
     """The HTML file; by default report.html in the directory."""
     training: Path | None = None
     """The training run whose curves are shown; by default the one that was evaluated."""
+    expert: Path | None = None
+    """Directory of the expert's evaluation on the same probes: its rows beside the policy's."""
     rerun: tuple[str, ...] = ()
     """Write these episodes for the rerun viewer instead, as .rrd files in the directory."""
 
@@ -56,7 +59,11 @@ def run(arguments: Arguments) -> int:
         raise UserError(f"--training: {arguments.training} is not the directory of a run")
     with wiring():
         Evaluation.load(file)  # a damaged file is told from an error in the report
-    path = write_report(file.parent, arguments.out, training=arguments.training)
+    expert = arguments.expert
+    path = write_report(
+        file.parent, arguments.out, training=arguments.training,
+        expert=None if expert is None else evaluation_path(expert).parent,
+    )  # fmt: skip
     print(path)
     return 0
 

@@ -226,6 +226,20 @@ def paired_tables(
     )
 
 
+def _shared_baseline(
+    generator: np.random.Generator, simulations: int, before: float, after: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Tables of 60 starts whose one baseline is paired with 4 probes, ``int64 (R, 60)`` each.
+
+    Starts differ in how hard they are for both, so that outcomes go together.
+    """
+    hard = generator.random((simulations, 60)) < 0.3
+    lost = np.where(hard, 0.2, -0.2 * 0.3 / 0.7)  # keeps the mean rates
+    base = generator.random((simulations, 60)) < before - lost
+    probes = generator.binomial(4, after - lost)
+    return probes * base, probes * ~base, (4 - probes) * base
+
+
 def _clustered_pairs(
     generator: np.random.Generator, simulations: int, confidence: float
 ) -> Iterator[Coverage]:
@@ -243,6 +257,13 @@ def _clustered_pairs(
                 difference.setdefault(tasks, []).append(float(hit.mean()))
                 found = ends.clustered_ratio_ends(both, plus, minus, 20, confidence)
                 ratio.setdefault(tasks, []).append(float(inside(found, first / second).mean()))
+    rates: list[float] = []
+    for before, after in ((0.9, 0.5), (0.7, 0.7), (0.6, 0.3)):
+        hits = _shared_baseline(generator, simulations, before, after)
+        found = ends.clustered_ratio_ends(*hits, 4, confidence)
+        rates.append(float(inside(found, after / before).mean()))
+    design = "60 starts, 4 probes on one baseline each"
+    yield _summary("clustered_ratio", design, "near", rates, simulations)
     for name, kept in (("clustered_tango", difference), ("clustered_ratio", ratio)):
         for tasks, rates in kept.items():
             design = f"{tasks} tasks that differ, 20 pairs each"

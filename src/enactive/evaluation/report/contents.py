@@ -32,13 +32,15 @@ class Contents:
     """Where the episodes' pictures are; None if they are gone."""
     replay: ReplayReport | None
     """What replaying them showed; None if that was not done."""
+    expert: Evaluation | None = None
+    """The expert on the same plan: its rows show which probes are merely harder."""
     training: Sequence[Mapping[str, Any]] = ()
     """Lines of the training run's log, each with ``step``."""
     timings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Seconds of each part of a recipe."""
 
 
-def gather(directory: Path, training: Path | None = None) -> Contents:
+def gather(directory: Path, training: Path | None = None, expert: Path | None = None) -> Contents:
     """Read what lies in an evaluation's directory.
 
     Args:
@@ -46,6 +48,7 @@ def gather(directory: Path, training: Path | None = None) -> Contents:
             ``replay.json`` is there, it is reported.
         training: the training run's directory or its ``log.jsonl``; by default the run that the
             evaluation's provenance names, or the only one beside ``directory``.
+        expert: directory of the expert's evaluation on the same plan.
 
     Raises:
         FileNotFoundError: there is no evaluation.
@@ -64,6 +67,7 @@ def gather(directory: Path, training: Path | None = None) -> Contents:
         directory=directory,
         evaluation=evaluation,
         journal=journal if journal.is_file() else None,
+        expert=None if expert is None else Evaluation.load(expert / EVALUATION),
         replay=ReplayReport.load(replay) if replay.is_file() else None,
         training=_lines(log) if log is not None else (),
         timings=json.loads(timings[0].read_text(encoding="utf-8")) if timings else {},

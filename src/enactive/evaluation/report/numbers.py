@@ -7,6 +7,7 @@ from typing import Any
 
 from enactive.evaluation.report.analysis import cost_summary, stages, swap
 from enactive.evaluation.report.contents import Contents
+from enactive.evaluation.report.probes import retention_numbers
 from enactive.evaluation.results import Rate, summarise
 
 
@@ -35,6 +36,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
             "meant": dict(found.meant),
             "listened": None if found.listened is None else _rate(found.listened),
         },
+        "retention": retention_numbers(contents),
         "replay": None
         if replay is None
         else {
@@ -88,6 +90,8 @@ def as_markdown(numbers: dict[str, Any]) -> str:
                 f"{listened['successes']} of {listened['episodes']} swapped episodes did what they "
                 f"were told, [{listened['low']:.1%}, {listened['high']:.1%}].",
             ]
+    if numbers["retention"]:
+        lines += ["", "## Retention under probes", "", *_retention(numbers["retention"])]
     replay = numbers["replay"]
     if replay is not None:
         lines += [
@@ -105,6 +109,26 @@ def as_markdown(numbers: dict[str, Any]) -> str:
         parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in numbers["seconds"].items())
         lines += ["", f"Time: {parts}."]
     return "\n".join(lines) + "\n"
+
+
+def _retention(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| policy | measure | axis | probe | before | after | retention | interval |",
+        "|---|---|---|---|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        low, high = (_ratio(end) for end in row["interval"])
+        (before, starts), (after, episodes) = row["before"], row["after"]
+        lines.append(
+            f"| {row['policy']} | {row['measure']} | {row['axis']} | {row['probe'] or '(all)'} | "
+            f"{before} / {starts} | {after} / {episodes} | {_ratio(row['retention'])} | "
+            f"[{low}, {high}] |"
+        )
+    return lines
+
+
+def _ratio(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f}"
 
 
 def _rate(rate: Rate) -> dict[str, Any]:

@@ -34,16 +34,16 @@ class Row:
     """Whether it is a total rather than one part."""
 
 
-def intervals(rows: Sequence[Row], label_width: int = 190) -> str:
-    """Dots with whiskers on a scale from 0 to 100 %, one row each."""
+def intervals(rows: Sequence[Row], label_width: int = 190, limit: float = 1.0) -> str:
+    """Dots with whiskers on a scale from 0 to ``limit`` (1 is 100 %), one row each."""
     left, right, line, top = label_width, WIDTH - 120, 30, 26
     height = top + line * len(rows) + 8
 
     def x(value: float) -> float:
-        return left + (right - left) * value
+        return left + (right - left) * min(value, limit) / limit
 
     parts: list[str] = []
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for tick in (number / 4 for number in range(int(4 * limit) + 1)):
         parts.append(_line(x(tick), top - 6, x(tick), height - 8, "grid"))
         parts.append(_text(x(tick), 14, f"{tick:.0%}", "tick", "middle"))
     for number, row in enumerate(rows):

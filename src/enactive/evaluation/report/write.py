@@ -9,7 +9,7 @@ from pathlib import Path
 
 import enactive
 from enactive.evaluation.files import write_atomically
-from enactive.evaluation.report import details, overview
+from enactive.evaluation.report import details, overview, probes
 from enactive.evaluation.report.contents import Contents, Recordings, gather
 from enactive.evaluation.report.numbers import as_json, as_markdown
 from enactive.evaluation.results import summarise
@@ -32,7 +32,13 @@ ONLY_THIS_FILE = (
 """What a browser is told: nothing may be loaded from anywhere."""
 
 
-def write_report(directory: Path, out: Path | None = None, *, training: Path | None = None) -> Path:
+def write_report(
+    directory: Path,
+    out: Path | None = None,
+    *,
+    training: Path | None = None,
+    expert: Path | None = None,
+) -> Path:
     """Write the report of the evaluation in ``directory``.
 
     The page needs no network and no other file: pictures, charts and style are inside it.
@@ -42,6 +48,7 @@ def write_report(directory: Path, out: Path | None = None, *, training: Path | N
         out: the HTML file, by default ``report.html`` in ``directory``. ``.json`` and ``.md`` files
             of the same name are written beside it.
         training: the training run whose curves are shown; by default it is looked for.
+        expert: directory of the expert's evaluation on the same plan, for the section on probes.
 
     Returns:
         The path of the HTML file.
@@ -49,7 +56,7 @@ def write_report(directory: Path, out: Path | None = None, *, training: Path | N
     Raises:
         FileNotFoundError: there is no evaluation in ``directory``.
     """
-    contents = gather(directory, training)
+    contents = gather(directory, training, expert)
     out = directory / "report.html" if out is None else out
     write_atomically(out, page(contents))
     numbers = as_json(contents)
@@ -69,6 +76,7 @@ def page(contents: Contents) -> str:
             "pictures": ("Pictures", overview.pictures(contents, recordings, rate_hz)),
             "success": ("Success", overview.success(summary)),
             "listening": ("Listening", overview.listening(contents, recordings, rate_hz)),
+            "probes": ("Probes", probes.probes(contents)),
             "failures": ("Failures", details.failed(contents, recordings, rate_hz)),
             "stages": ("Stages", details.progress_of_tasks(contents)),
             "actions": ("Actions", details.actions(contents, recordings, rate_hz)),
