@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": "serve a policy to clients of openpi or to vla-eval",
     "compare": "compare evaluations on the same episodes: is the difference real?",
     "trial": "compare two policies live, registered first, stopped once it is decided",
+    "blind": "evaluate policies under aliases, revealed last, with a log that proves it",
     "claim": "run the experiment that tests a published system's statement; write its verdict",
     "systems": "what each published system is made of, claims, and what came out",
     "replay": "execute recorded episodes again and compare every bit",

@@ -43,6 +43,8 @@ class Arguments:
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
       enactive evaluate --power --baseline 0.8 --difference 0.1
+      enactive evaluate --power --baseline 0.8 --difference 0.1 --task-count 10 --likeness 0.1
+      enactive evaluate --power --baseline 0.8 --margin 0.05
     """
 
     policy: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="POLICY")] = ""
@@ -85,6 +87,14 @@ class Arguments:
     """With --power: the difference to see."""
     unpaired: bool = False
     """With --power: the two policies do not share seeds."""
+    correlation: float = 0.3
+    """With --power: of the two policies' outcomes on one episode."""
+    task_count: int = 0
+    """With --power: answer for tasks like these, of which there are so many."""
+    likeness: float = 0.1
+    """With --task-count: intraclass correlation of the differences of one task."""
+    margin: float | None = None
+    """With --power: to show that a policy as good as the baseline is worse by less than this."""
     world: Any = None
     """The world, when it is named with --world."""
     selection: Any = None
@@ -117,23 +127,52 @@ def run(arguments: Arguments) -> int:
 
 
 def power(arguments: Arguments) -> int:
-    """Print how many episodes see a difference."""
-    from enactive.evaluation.power import episodes_needed
+    """Print how many episodes see a difference, or rule one out."""
+    from enactive.evaluation import power as planning
 
+    baseline, difference = arguments.baseline, arguments.difference
+    correlation, margin, tasks = arguments.correlation, arguments.margin, arguments.task_count
     with wiring():
-        plans = [
-            episodes_needed(
-                arguments.baseline, arguments.difference, power=power, paired=not arguments.unpaired
+        if margin is not None:
+            print(f"To show a loss of less than {margin:.1%} from {baseline:.1%} at the 5 % level:")
+            for goal in (0.8, 0.9):
+                episodes = planning.smallest(
+                    lambda n: planning.power_non_inferiority(
+                        baseline, margin, n, correlation=correlation
+                    ),
+                    goal, 20_000, f"rule out a loss of {margin:g}",
+                )  # fmt: skip
+                print(f"  {episodes} shared episodes do with probability {goal:.2f}")
+            return 0
+        if tasks:
+            print(
+                f"To see {difference:+.1%} over {baseline:.1%} for tasks like these, {tasks} tasks:"
             )
-            for power in (0.8, 0.9)
-        ]
+            for episodes in (5, 10, 20, 50, 100):
+                reached = planning.power_clustered(
+                    baseline, difference, tasks, episodes, arguments.likeness, correlation
+                )
+                print(f"  {episodes} episodes of each see it with probability {reached:.2f}")
+            return 0
+        plans = [
+            planning.episodes_needed(
+                baseline, difference, power=goal, paired=not arguments.unpaired,
+                correlation=correlation,
+            )
+            for goal in (0.8, 0.9)
+        ]  # fmt: skip
+        early = planning.sequential_plan(
+            baseline, difference, 2 * plans[0].episodes, correlation=correlation
+        )
     design = "on their own seeds" if arguments.unpaired else "on the same seeds"
-    print(
-        f"To see {arguments.difference:+.1%} over {arguments.baseline:.1%} at the 5 % level, "
-        f"both policies {design}:"
-    )
+    print(f"To see {difference:+.1%} over {baseline:.1%} at the 5 % level, both policies {design}:")
     for plan in plans:
         print(f"  {plan.episodes} episodes each see it with probability {plan.power:.2f}")
+    if not arguments.unpaired:
+        print(
+            f"  enactive trial stops after {early.mean_pairs:.0f} on average of at most "
+            f"{early.most_pairs}, and sees it with probability {early.power:.2f}"
+        )
     return 0
 
 
