@@ -128,11 +128,12 @@ def run(arguments: Arguments) -> int:
     """Register, run, and say what came out."""
     from enactive.episodes.provenance import provenance
     from enactive.evaluation.hash_chain import ChainBroken
-    from enactive.evaluation.plan import Overlap, check_unseen, evaluation_plan
+    from enactive.evaluation.plan import check_unseen, evaluation_plan
     from enactive.evaluation.progress import progress_bar
-    from enactive.evaluation.registration import Analysis, register, shuffled
+    from enactive.evaluation.registration import Analysis, RegistrationError, register, shuffled
     from enactive.evaluation.sequential import StoppingRule
     from enactive.evaluation.sequential_comparison import make_registration, run_trial
+    from enactive.policies.policy import WiringError
     from enactive.worlds.pool import WorldPool
 
     found = [chosen(name, arguments) for name in (arguments.baseline, arguments.candidate)]
@@ -177,7 +178,7 @@ def run(arguments: Arguments) -> int:
                         parents={name: hash for one in found for name, hash in one.parents.items()},
                     ).to_dict(),
                 )  # fmt: skip
-            except (Overlap, ChainBroken) as error:
+            except (RegistrationError, ChainBroken, WiringError) as error:
                 raise UserError(str(error)) from error
     print(verdict.sentence)
     print(f"plan {verdict.registration}\nlog  {verdict.head} ({log.path})")
