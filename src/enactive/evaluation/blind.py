@@ -106,7 +106,7 @@ def seal(names: Sequence[str], descriptions: Mapping[str, str], salt: str | None
     order = numpy_generator(int(salt, 16), "blind aliases").permutation(len(names)).tolist()
     return Sealed(
         salt=salt,
-        assignment={f"P{place + 1}": names[chosen] for place, chosen in enumerate(order)},
+        assignment={f"P{place + 1}": str(names[chosen]) for place, chosen in enumerate(order)},
         descriptions={name: descriptions[name] for name in names},
     )
 

@@ -127,7 +127,9 @@ def _paired_ratio(
                 cells = [both, first - both, second - both, 1 - first - second + both]
                 drawn = generator.multinomial(pairs, cells, size=simulations)  # (R, 4)
                 counts, place = np.unique(drawn[:, :3], axis=0, return_inverse=True)
-                found = ends.paired_ratio_ends(*counts.T, pairs, confidence)
+                found = ends.paired_ratio_ends(
+                    counts[:, 0], counts[:, 1], counts[:, 2], pairs, confidence
+                )
                 rates.append(float(inside(found, ratio)[place].mean()))
         yield _summary("paired_ratio", f"{pairs} pairs", "near", rates, simulations)
 

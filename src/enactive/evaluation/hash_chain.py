@@ -100,7 +100,7 @@ class HashChain:
 
 def link(kind: str, data: Mapping[str, Any], previous: Entry | None) -> Entry:
     """The entry that follows ``previous``."""
-    body = {
+    body: dict[str, Any] = {
         "number": 0 if previous is None else previous.number + 1,
         "kind": kind,
         # Through JSON and back, so that what is hashed is what a reader will see.

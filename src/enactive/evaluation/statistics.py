@@ -101,7 +101,8 @@ def clustered_wilson(
     values = np.asarray(successes, dtype=np.float64)  # (N,)
     labels = _cluster_ids(values, clusters)  # (N,)
     _several(labels, "a clustered interval needs at least two clusters; use wilson for one")
-    ends = clustered_wilson_ends(*_sums(labels, values, np.ones_like(values)), confidence)
+    counts, sizes = _sums(labels, values, np.ones_like(values))
+    ends = clustered_wilson_ends(counts, sizes, confidence)
     return _interval(float(values.mean()), ends, confidence, "clustered_wilson")
 
 
@@ -143,7 +144,8 @@ def cluster_robust(
     array = np.asarray(values, dtype=np.float64)
     labels = _cluster_ids(array, clusters)
     _several(labels, "cluster-robust errors need at least two clusters")
-    ends = cluster_robust_ends(*_sums(labels, array, np.ones_like(array)), confidence)
+    sums, sizes = _sums(labels, array, np.ones_like(array))
+    ends = cluster_robust_ends(sums, sizes, confidence)
     return _interval(float(array.mean()), ends, confidence, "cluster_robust")
 
 
@@ -333,7 +335,7 @@ def _several(labels: NDArray[np.int64], message: str) -> None:
 
 def _sums(labels: NDArray[np.int64], *values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Of every cluster, ``float64 (G,)`` for each of ``values``."""
-    return [np.bincount(labels, weights=one) for one in values]
+    return [np.asarray(np.bincount(labels, weights=one), dtype=np.float64) for one in values]
 
 
 def _cluster_ids(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> NDArray[np.int64]:
