@@ -98,7 +98,9 @@ class Task:
     """Name of the task in its world, e.g. ``"faucet-open"``: it decides initial states and the
     success test."""
     instruction: str
-    """What the policy is told. It need not be the task's own wording: a probe may give another."""
+    """What the policy is told. It need not be the task's own wording: a probe may give another.
+    Empty: the policy is told the world's own sentence for the seed, which
+    :attr:`Observation.instruction` holds, as in worlds that write one for every scene."""
     perturbations: tuple[str, ...] = ()
     """What is made different about the scene, in order: names of the world's
     :class:`~enactive.worlds.world.PerturbationSpec`. With name and seed they decide the initial
@@ -111,7 +113,8 @@ class TaskSpec:
 
     name: str
     instructions: tuple[str, ...]
-    """Wordings for collection and training; the first is the canonical one."""
+    """Wordings for collection and training; the first is the canonical one. None where the world
+    has a sentence of its own for every seed, and the task's instruction is therefore empty."""
     held_out_instructions: tuple[str, ...] = ()
     """Paraphrases that no training data may use: the evaluation's."""
     max_steps: int
@@ -120,4 +123,5 @@ class TaskSpec:
 
     def task(self, instruction: str | None = None) -> Task:
         """The task worded as ``instruction``, by default in its canonical wording."""
-        return Task(name=self.name, instruction=instruction or self.instructions[0])
+        own = self.instructions[0] if self.instructions else ""
+        return Task(name=self.name, instruction=instruction or own)

@@ -85,6 +85,13 @@ class KeyboardMouseSpace:
         near = all(_is_number(p) and abs(p) <= self.max_motion for p in pointer)
         return held and len(set(keys)) == len(keys) and near
 
+    def sample(self, generator: np.random.Generator) -> dict[str, Any]:
+        """Each key held with probability one half, the pointer's motion uniform."""
+        held = generator.random(len(self.keys)) < 0.5
+        pointer = generator.uniform(-self.max_motion, self.max_motion, 2)
+        keys = [key for key, down in zip(self.keys, held.tolist(), strict=True) if down]
+        return {"keys": keys, "pointer": pointer.tolist()}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""
         return {

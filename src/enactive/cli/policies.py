@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from enactive.cli.loading import recorded_tasks, recorded_world, training_datasets
 from enactive.cli.mistakes import UserError, wiring
@@ -64,14 +64,14 @@ def _built_in(name: str, spec: WorldSpec) -> Any:
     from enactive.actions.spaces import VectorSpace
     from enactive.policies.expert import ExpertPolicy
     from enactive.policies.hold import HoldPolicy
-    from enactive.policies.random_policy import RandomPolicy
+    from enactive.policies.random_policy import RandomPolicy, Samples
 
     if name == "expert":
         return ExpertPolicy.Config().build(spec)
+    if name == "random" and hasattr(spec.accepts, "sample"):
+        return RandomPolicy(cast(Samples, spec.accepts))
     if not isinstance(spec.accepts, VectorSpace):
         raise UserError(f"{name}: {spec.name} does not accept vector actions")
-    if name == "random":
-        return RandomPolicy(spec.accepts)
     # Holding leaves every command that is not a change at the middle of its range.
     still = {
         group.name: tuple(

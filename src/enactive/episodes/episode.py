@@ -172,6 +172,13 @@ class Episode:
         return len(self.actions)
 
     @property
+    def instruction(self) -> str:
+        """What the policy was told: the task's wording or, where it has none, the sentence that
+        the world wrote."""
+        own = "" if self.final is None else self.final.instruction
+        return self.header.task.instruction or own
+
+    @property
     def chains(self) -> dict[int, Chain]:
         """Step to chain."""
         return {made.step: made.chain for made in self.deliberations}

@@ -92,7 +92,7 @@ def rows_of(index: int, episode: Episode, histograms: Mapping[str, NDArray[np.in
         "episode_index": index,
         "id": header.id,
         "task": header.task.name,
-        "instruction": header.task.instruction,
+        "instruction": episode.instruction,
         "seed": header.seed,
         "policy": header.policy,
         "world": str(header.world.get("name", "")),

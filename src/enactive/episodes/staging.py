@@ -135,7 +135,7 @@ class Commit:
         parts = {key: future.result() for key, future in encoding.items()}
         row = {
             "episode_index": index,
-            "tasks": [episode.header.task.instruction],
+            "tasks": [episode.instruction],
             "length": length,
             "data/chunk_index": self.where[0],
             "data/file_index": self.where[1],
@@ -162,7 +162,7 @@ class Commit:
 
     def _rows(self, index: int, episode: Episode) -> dict[str, NDArray[Any]]:
         length = episode.length
-        instruction = episode.header.task.instruction
+        instruction = episode.instruction
         if instruction not in self.state.tasks:
             self.state.tasks.append(instruction)
         frame = np.arange(length)

@@ -203,7 +203,13 @@ def join(*plans: Sequence[EpisodePlan]) -> list[EpisodePlan]:
 
 
 def wordings_of(task: TaskSpec, wording: Wording) -> tuple[str, ...]:
-    """The wordings of one kind; raises ``ValueError`` where the task has none."""
+    """The wordings of one kind; raises ``ValueError`` where the task has none.
+
+    A task that declares no wordings at all has one, the empty one, of every kind: its world writes
+    a sentence for every seed.
+    """
+    if not task.instructions:
+        return ("",)
     if wording == "canonical":
         return task.instructions[:1]
     found = task.instructions if wording == "training" else task.held_out_instructions
@@ -257,7 +263,7 @@ def check_unseen(
             listed = ", ".join(map(str, shared[:5])) + (", ..." if len(shared) > 5 else "")
             problems.append(f"{name}: {len(shared)} seeds were trained on ({listed})")
     if held_out:
-        told = {episode.task.instruction for episode in plan}
+        told = {episode.task.instruction for episode in plan} - {""}
         seen = sorted(told & training.instructions)
         if seen:
             problems.append(f"wordings that were trained on: {seen}")

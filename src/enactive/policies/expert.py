@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from enactive.actions.chain import Chain
 from enactive.actions.decision import Cost, Decision
-from enactive.actions.spaces import VectorSpace
+from enactive.actions.spaces import ActionSpace, VectorSpace
 from enactive.actions.tokens import ActionToken
 from enactive.observations import Observation, ObservationSpec, Task
 from enactive.registry import Registry
 from enactive.seeding import numpy_generator
 from enactive.worlds.world import WorldSpec
 
-Expert = Callable[[str, NDArray[np.float64]], NDArray[np.float32]]
-"""``(task name, privileged vector float64 (D,)) -> action float32 (A,)`` in the world's units."""
+Expert = Callable[[str, NDArray[np.float64]], Any]
+"""``(task name, privileged vector float64 (D,)) -> action``: ``float32 (A,)`` in the world's units,
+or a value of whatever space the world accepts."""
 
 
 @runtime_checkable
@@ -42,8 +43,9 @@ class PlanningExpert(Protocol):
         """The memory of an episode that begins."""
         ...
 
-    def act(self, truth: NDArray[np.float64], memory: Any) -> tuple[NDArray[np.float32], Any]:
-        """``(privileged vector float64 (D,), memory) -> (action float32 (A,), next memory)``."""
+    def act(self, truth: NDArray[np.float64], memory: Any) -> tuple[Any, Any]:
+        """``(privileged vector float64 (D,), memory) -> (action, next memory)``; the action is
+        ``float32 (A,)`` or a value of whatever space the world accepts."""
         ...
 
 
@@ -88,7 +90,7 @@ class ExpertPolicy:
             """The expert of ``world``.
 
             Raises:
-                ValueError: noise out of range, or the world's actions are not vectors.
+                ValueError: noise out of range, or noise where the actions are not vectors.
                 KeyError: the world shows no such privileged vector, or has no such group.
                 UnknownPart: there is no such expert.
             """
@@ -109,8 +111,10 @@ class ExpertPolicy:
                 "needs noise >= 0, noise_hold >= 1 and noise_episodes in [0, 1], got "
                 f"{config.noise}, {config.noise_hold} and {config.noise_episodes}"
             )
-        if not isinstance(self.world.accepts, VectorSpace):
-            raise ValueError(f"{self.world.name} does not accept vector actions")
+        if config.noise and not isinstance(self.world.accepts, VectorSpace):
+            raise ValueError(
+                f"noise: actions of {self.world.name} are no vectors; nothing can be added to them"
+            )
         _ = self.consumes, self._noise_scale()  # refuse unknown names now, not mid-episode
 
     @property
@@ -129,8 +133,7 @@ class ExpertPolicy:
         )
 
     @property
-    def produces(self) -> VectorSpace:
-        assert isinstance(self.world.accepts, VectorSpace)
+    def produces(self) -> ActionSpace:
         return self.world.accepts
 
     def describe(self) -> Mapping[str, Any]:
@@ -158,13 +161,17 @@ class ExpertPolicy:
             wanted, plan = self.expert.act(truth, plan)
         else:
             wanted = self.expert(memory.task, truth)
-        clean = self.produces.clip(wanted)
         following = replace(memory, step=memory.step + 1, plan=plan)
+        space = self.produces
+        if not isinstance(space, VectorSpace):
+            chain = Chain.raw(wanted, source=EXPERT_SOURCE)
+            return Decision(action=wanted, chain=chain, cost=Cost(), memory=following)
+        clean = space.clip(wanted)
         noise = self._noise(memory)
         if noise is None:
             chain = Chain.raw(clean[None], source=EXPERT_SOURCE)
             return Decision(action=clean, chain=chain, cost=Cost(), memory=following)
-        executed = self.produces.clip(clean + noise)
+        executed = space.clip(clean + noise)
         label = ActionToken(
             id="label", kind="raw", content=clean[None], parents=(), source=EXPERT_SOURCE,
             chosen=False,
@@ -192,6 +199,8 @@ class ExpertPolicy:
     def _noise_scale(self) -> NDArray[np.float64]:
         """Standard deviation of each action entry, ``float64 (A,)``, in the action's units."""
         space = self.produces
+        if not isinstance(space, VectorSpace):
+            return np.zeros(0)
         groups = self.config.noise_groups
         if groups is None:
             groups = tuple(group.name for group in space.groups if group.quantity != "gripper")

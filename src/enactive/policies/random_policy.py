@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from enactive.actions.chain import Chain
 from enactive.actions.decision import Cost, Decision
-from enactive.actions.spaces import VectorSpace
+from enactive.actions.spaces import ActionSpace
 from enactive.observations import Observation, ObservationSpec, Task
 from enactive.seeding import numpy_generator
+
+
+class Samples(ActionSpace, Protocol):
+    """An action space that can be drawn from: vectors, choices, keyboard and mouse."""
+
+    def sample(self, generator: np.random.Generator) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +33,7 @@ class RandomMemory:
 class RandomPolicy:
     """A new uniform action of ``space`` at every step, read off the episode's own stream."""
 
-    space: VectorSpace
+    space: Samples
 
     @property
     def name(self) -> str:
@@ -36,7 +44,7 @@ class RandomPolicy:
         return ObservationSpec()
 
     @property
-    def produces(self) -> VectorSpace:
+    def produces(self) -> ActionSpace:
         return self.space
 
     def describe(self) -> Mapping[str, Any]:
@@ -55,7 +63,9 @@ class RandomPolicy:
             decisions.append(
                 Decision(
                     action=action,
-                    chain=Chain.raw(action[None], source="random"),
+                    chain=Chain.raw(
+                        action[None] if isinstance(action, np.ndarray) else action, source="random"
+                    ),
                     cost=Cost(),
                     memory=RandomMemory(seed=memory.seed, step=memory.step + 1),
                 )

@@ -136,8 +136,8 @@ def _specification(spec: WorldSpec) -> Iterator[Finding]:
         if len(set(names)) < len(names):
             problems.append(f"{kind} hold a name twice")
     for task in spec.tasks:
-        if not task.instructions or not all(task.instructions):
-            problems.append(f"task {task.name!r} has no instruction")
+        if not all(task.instructions):
+            problems.append(f"task {task.name!r} has an empty instruction")
         if shared := set(task.instructions) & set(task.held_out_instructions):
             problems.append(f"task {task.name!r} holds out a training wording: {sorted(shared)}")
         if task.max_steps < 1:
@@ -245,8 +245,11 @@ def _observations(trial: Trial) -> Iterator[Finding]:
                     )
                 elif part != "images" and not np.isfinite(given[name]).all():
                     problems.append(f"{part}[{name!r}] holds NaN or infinity")
-        if moment.observation.instruction != trial.task.instruction:
-            problems.append(f"instruction is {moment.observation.instruction!r}, not the task's")
+        told = moment.observation.instruction
+        if not told:
+            problems.append("instruction is empty; a task without one is told the world's own")
+        elif told != (trial.task.instruction or told):
+            problems.append(f"instruction is {told!r}, not the task's")
     yield _finding(
         "observations", not problems,
         f"{trial.task.name}: {problems[0] if problems else 'as declared'}",
