@@ -66,7 +66,7 @@ def test_drawing_changes_nothing_not_even_at_night() -> None:
     for world in (seen, blind):
         world.reset(task, 4)
         world._game._step = 250  # dark: a day has 300 steps
-    for _ in range(40):
+    for _ in range(12):
         a, b = (world.step(0).observation for world in (seen, blind))
         assert np.array_equal(a.privileged["crafter"], b.privileged["crafter"])
     assert seen._game._world.daylight < 0.5
