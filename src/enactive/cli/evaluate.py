@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -14,6 +14,10 @@ from enactive.cli.loading import EVALUATION, JOURNAL, cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import BUILT_IN, REMOTE, find_policy
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
+from enactive.registry import Registry
+
+if TYPE_CHECKING:
+    from enactive.evaluation.suites import Suite
 
 PARTS = {
     "world": ("worlds", "metaworld"),
@@ -40,6 +44,7 @@ class Arguments:
       enactive evaluate runs/policy --swap faucet-open faucet-close --out runs/swap
       enactive evaluate remote --remote openpi --remote.url ws://127.0.0.1:8000 --world pusht \\
         --tasks all --out runs/served
+      enactive evaluate expert --suite babyai-small --out runs/babyai
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
       enactive evaluate --power --baseline 0.8 --difference 0.1
@@ -53,10 +58,14 @@ class Arguments:
     """Directory; it gets journal.sqlite and evaluation.json."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks, or "all"; by default those of the training data."""
-    episodes: int = 20
-    """Episodes of each task."""
-    first_seed: int = FIRST_EVALUATION_SEED
-    """Seed of each task's first episode; the others follow it."""
+    suite: str = ""
+    """A named list of tasks, e.g. mt10, mt50, babyai, crafter, vizdoom: it names the world, and
+    episodes, seeds and perturbations unless they are given."""
+    episodes: int | None = None
+    """Episodes of each task; by default the suite's, or 20."""
+    first_seed: int | None = None
+    """Seed of each task's first episode; the others follow it. By default the suite's, or
+    1000000."""
     wording: Literal["held_out", "training", "canonical"] = "held_out"
     """Which wordings of the instructions the policy is told."""
     probe: tuple[str, ...] = ()
@@ -198,25 +207,32 @@ def evaluate_policy(arguments: Arguments) -> int:
     if len(arguments.swap) % 2 or any(map(str.__eq__, arguments.swap[::2], arguments.swap[1::2])):
         raise UserError("--swap takes pairs of two tasks, e.g. --swap faucet-open faucet-close")
     found = find_policy(arguments)
-    world = arguments.world or found.world
+    suite = _suite(arguments)
+    world = _world_of(suite, arguments.world, found.world)
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
     with wiring():
         pool = WorldPool(world, arguments.workers)
     with pool:
-        tasks = known_tasks(pool.spec, arguments.tasks or found.tasks)
-        if not tasks:
+        named = () if suite else arguments.tasks or found.tasks
+        tasks = known_tasks(pool.spec, named)
+        if not tasks and suite is None:
             raise UserError("--tasks names the tasks, e.g. --tasks drawer-open reach")
         known_tasks(pool.spec, arguments.swap)
         pairs = list(zip(arguments.swap[::2], arguments.swap[1::2], strict=True))
         with wiring():
             policy = found.build(pool.spec)
-            plan = evaluation_plan(
-                pool.spec, tasks, arguments.episodes,
-                first_seed=arguments.first_seed, wording=arguments.wording,
-            )  # fmt: skip
+            episodes = 20 if arguments.episodes is None else arguments.episodes
+            first = FIRST_EVALUATION_SEED if arguments.first_seed is None else arguments.first_seed
+            plan = (
+                evaluation_plan(
+                    pool.spec, tasks, episodes, first_seed=first, wording=arguments.wording
+                )
+                if suite is None
+                else suite.plan(pool.spec)
+            )
             swapped = swap_plan(
-                pool.spec, pairs, arguments.episodes, first_seed=arguments.first_seed,
+                pool.spec, pairs, episodes, first_seed=first,
                 wording=arguments.wording, stop_on=arguments.swap_stop,
             )  # fmt: skip
             axes = {one.name: one.axis for one in pool.spec.perturbations}
@@ -236,6 +252,7 @@ def evaluate_policy(arguments: Arguments) -> int:
                         **provenance(worlds=[pool.spec], parents=found.parents).to_dict(),
                         **found.provenance,
                         **({"perturbations": axes} if axes else {}),
+                        **({"suite": suite.name} if suite else {}),
                     },
                 )  # fmt: skip
             except (Overlap, WiringError, RemoteError) as error:
@@ -254,6 +271,40 @@ def _probes(wanted: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, 
     if not names:
         raise UserError("--probe all: the world declares no perturbations")
     return [tuple(name.split("+")) for name in names]
+
+
+def _suite(arguments: Arguments) -> Suite | None:
+    """The suite that was asked for, with what was said otherwise."""
+    from enactive.evaluation.suites import load_suite
+
+    if not arguments.suite:
+        return None
+    if arguments.tasks:
+        raise UserError("--suite names the tasks; leave --tasks out")
+    with wiring():
+        suite = load_suite(arguments.suite)
+    said = {"episodes": arguments.episodes, "first_seed": arguments.first_seed}
+    given = {name: value for name, value in said.items() if value is not None}
+    return dataclasses.replace(suite, wording=arguments.wording, **given)
+
+
+def _world_of(suite: Suite | None, given: Any, trained: Any) -> Any:
+    """The configuration of the world: the one given, the suite's, or that of the training data.
+
+    A suite takes over how the training data's world was configured (cameras, states) if it is of
+    that world.
+    """
+    if suite is None:
+        return given or trained
+    registry = Registry("worlds")
+    for config in (given, trained):
+        if config is not None and registry.name_of(config) == suite.world:
+            return config
+        if config is not None and config is given:
+            raise UserError(
+                f"suite {suite.name} is of the world {suite.world}, not {registry.name_of(given)}"
+            )
+    return registry.load(suite.world)()
 
 
 def print_summary(summary: Any) -> None:

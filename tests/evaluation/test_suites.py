@@ -1,0 +1,96 @@
+"""Suites: their lists, their plans, and the command that runs one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from enactive.cli import main
+from enactive.evaluation.plan import FIRST_EVALUATION_SEED, plan_hash
+from enactive.evaluation.results import Evaluation
+from enactive.evaluation.suites import Suite, load_suite
+from enactive.registry import Registry, UnknownPart
+from enactive.worlds.babyai import BabyAI
+from enactive.worlds.crafter import Crafter
+from enactive.worlds.metaworld import MetaWorld
+from enactive.worlds.so101 import SO101
+from enactive.worlds.vizdoom import ViZDoom
+from enactive.worlds.world import PerturbationSpec
+
+SPECS = {
+    "babyai": BabyAI.Config(cameras=()),
+    "crafter": Crafter.Config(cameras=()),
+    "metaworld": MetaWorld.Config(cameras=()),
+    "so101": SO101.Config(cameras=()),
+    "vizdoom": ViZDoom.Config(cameras=()),
+}
+
+
+def test_every_registered_suite_fits_its_world() -> None:
+    for name in Registry("suites").names():
+        suite = load_suite(name)
+        assert suite.name == name and suite.description
+        world = SPECS[suite.world].build()
+        plan = suite.plan(world.spec)
+        assert len(plan) == 20 * len(suite.tasks) == 20 * len(set(suite.tasks))
+        assert {episode.seed for episode in plan} == {FIRST_EVALUATION_SEED + i for i in range(20)}
+        world.close()
+
+
+def test_metaworlds_lists_are_the_packages() -> None:
+    ten, fifty = load_suite("mt10"), load_suite("mt50")
+    assert len(ten.tasks) == 10 and len(fifty.tasks) == 50
+    assert set(ten.tasks) < set(fifty.tasks)
+    assert {"reach", "push", "pick-place", "door-open", "window-close"} < set(ten.tasks)
+
+
+def test_perturbed_episodes_have_their_baseline_in_the_plan() -> None:
+    world = BabyAI.Config(cameras=()).build()
+    dark = PerturbationSpec(name="dark", axis="light", description="darker")
+    spec = replace(world.spec, perturbations=(dark,))
+    suite = Suite(
+        name="s", world="babyai", tasks=("GoToObj", "GoToLocal"), description="two",
+        perturbations=(("dark",),), episodes=3,
+    )  # fmt: skip
+    plan = suite.plan(spec)
+    assert [episode.index for episode in plan] == list(range(12))
+    main_part, probes = plan[:6], plan[6:]
+    for base, probe in zip(main_part, probes, strict=True):
+        assert (base.group, probe.group) == ("main", "probe/dark")
+        assert base.task.perturbations == () and probe.task.perturbations == ("dark",)
+        assert (base.task.name, base.seed) == (probe.task.name, probe.seed)
+    assert plan_hash(plan) != plan_hash(main_part)
+    with pytest.raises(ValueError, match="no perturbation 'dark'"):
+        suite.plan(world.spec)
+    with pytest.raises(ValueError, match="is of the world 'metaworld'"):
+        replace(suite, world="metaworld").plan(spec)
+    world.close()
+
+
+def test_the_command_runs_a_suite_in_its_world(tmp_path: Path) -> None:
+    out = tmp_path / "suite"
+    words = "evaluate expert --suite babyai-small --episodes 1 --workers 0 --out"
+    assert main([*words.split(), str(out)]) == 0
+    evaluation = Evaluation.load(out / "evaluation.json")
+    assert evaluation.protocol.tasks == load_suite("babyai-small").tasks
+    assert evaluation.provenance["suite"] == "babyai-small"
+    assert all(episode.success for episode in evaluation.episodes)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ("--suite mt1", "did you mean 'mt10'"),
+    ("--suite babyai --tasks GoToObj", "leave --tasks out"),
+    ("--suite babyai --world crafter", "is of the world babyai, not crafter"),
+])  # fmt: skip
+def test_refusals(
+    words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "expert", *words.split(), "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_suites_are_refused() -> None:
+    with pytest.raises(UnknownPart, match="babyai-small"):
+        load_suite("babyai-smal")
