@@ -13,7 +13,8 @@ import pytest
 from enactive.evaluation.evaluate import evaluate
 from enactive.evaluation.plan import evaluation_plan
 from enactive.policies.expert import ExpertPolicy
-from enactive.worlds.babyai import BabyAI, level_ids, longest, make
+from enactive.policies.random_policy import RandomPolicy
+from enactive.worlds.babyai import ACTIONS, BabyAI, level_ids, longest, make
 from enactive.worlds.babyai_bot import DONE, PATIENCE, Bot, expert_action
 from enactive.worlds.checks import check_world
 from enactive.worlds.pool import WorldPool
@@ -121,6 +122,15 @@ def test_evaluations_record_that_the_bot_gave_up() -> None:
         results = evaluate(pool, ExpertPolicy.Config().build(pool.spec), plan).episodes
     assert [result.success for result in results] == [True, False]
     assert "expert_gave_up" in results[1].events
+
+
+def test_experts_and_random_policies_act_in_any_space() -> None:
+    with WorldPool(STATES, workers=0) as pool:
+        plan = evaluation_plan(pool.spec, ["GoToObjS4"], 2, first_seed=0)
+        results = evaluate(pool, RandomPolicy(ACTIONS), plan).episodes
+        assert all(result.steps <= 16 for result in results)
+        with pytest.raises(ValueError, match="noise: actions of babyai are no vectors"):
+            ExpertPolicy.Config(noise=0.1).build(pool.spec)
 
 
 def test_datasets_hold_the_sentence_of_each_seed(tmp_path: Path) -> None:

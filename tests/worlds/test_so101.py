@@ -66,9 +66,7 @@ def test_actions_are_metres_of_the_hand_and_the_gripper_opens_upwards() -> None:
 
 def test_only_placing_has_a_goal() -> None:
     world = BLIND.build()
-    goals = {
-        task: world.reset(world.spec.task(task).task(), 0).state["goal"] for task in TASKS
-    }
+    goals = {task: world.reset(world.spec.task(task).task(), 0).state["goal"] for task in TASKS}
     assert goals["pick-place"].all() and not goals["pick-cube"].any()
     assert [vector.size for vector in STATES.values()] == [14, 3, 3]
     world.close()

@@ -56,7 +56,9 @@ def test_the_mouse_turns_and_looks(world: ViZDoom) -> None:
     still = {"keys": [], "pointer": [0.0, 0.0]}
     before = world.step(still).observation.privileged["vizdoom"][2]
     after = world.step({"keys": [], "pointer": [20.0, 0.0]}).observation.privileged["vizdoom"][2]
-    assert (before - after) % 360 == pytest.approx(10.0, abs=0.1)  # to the right, half a degree a px
+    assert (before - after) % 360 == pytest.approx(
+        10.0, abs=0.1
+    )  # to the right, half a degree a px
     world.reset(world.spec.task("basic").task(), 0)  # which offers no turning
     turned = world.step({"keys": ["w", "left"], "pointer": [20.0, 20.0]}).observation
     assert turned.privileged["vizdoom"][:3].tolist() == [-384.0, 32.0, 0.0]

@@ -49,7 +49,9 @@ class Suite:
             ValueError: it is another world, or lacks one of the perturbations.
         """
         if world.name != self.world:
-            raise ValueError(f"suite {self.name!r} is of the world {self.world!r}, not {world.name}")
+            raise ValueError(
+                f"suite {self.name!r} is of the world {self.world!r}, not {world.name}"
+            )
         plain = evaluation_plan(
             world, self.tasks, self.episodes, first_seed=self.first_seed, wording=self.wording
         )
@@ -109,8 +111,8 @@ def babyai() -> Suite:
             "GoToObjMaze", "GoTo", "Pickup", "UnblockPickup", "Open", "Unlock", "Synth", "SynthLoc",
             "GoToSeq", "SynthSeq", "GoToImpUnlock", "BossLevel",
         ),
-        description="the levels of Chevalier-Boisvert et al. (ICLR 2019), table 1, without PutNext, "
-        "which MiniGrid does not have under that name",
+        description="the levels of Chevalier-Boisvert et al. (ICLR 2019), without PutNext, which "
+        "MiniGrid does not have under that name",
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ ACTIONS = ChoiceSpace(
         "make_iron_pickaxe", "make_wood_sword", "make_stone_sword", "make_iron_sword",
     )
 )  # fmt: skip
-"""The game's own names. ``do`` is whatever can be done to the cell in front: collect, drink, hit."""
+"""The game's own names. ``do`` does what can be done to the cell in front: collect, drink, hit."""
 
 ITEMS = (
     "health", "food", "drink", "energy", "sapling", "wood", "stone", "coal", "iron", "diamond",

