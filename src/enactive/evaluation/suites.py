@@ -8,7 +8,7 @@ someone asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from enactive.evaluation.plan import (
     FIRST_EVALUATION_SEED,
@@ -17,6 +17,7 @@ from enactive.evaluation.plan import (
     evaluation_plan,
     join,
 )
+from enactive.evaluation.retention import probe_plan
 from enactive.registry import Registry
 from enactive.worlds.world import WorldSpec
 
@@ -55,17 +56,10 @@ class Suite:
         plain = evaluation_plan(
             world, self.tasks, self.episodes, first_seed=self.first_seed, wording=self.wording
         )
-        parts = [plain]
-        for names in self.perturbations:
-            group = "probe/" + "+".join(names)
-            probes = [
-                replace(one, task=replace(one.task, perturbations=names), group=group)
-                for one in plain
-            ]
-            for probe in probes:
-                world.check_task(probe.task)
-            parts.append(probes)
-        return join(*parts)
+        probes = probe_plan(plain, self.perturbations)
+        for probe in probes:
+            world.check_task(probe.task)
+        return join(plain, probes)
 
 
 def load_suite(name: str) -> Suite:

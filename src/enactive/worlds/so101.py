@@ -224,10 +224,13 @@ def _sensor(env: Any, name: str) -> NDArray[np.float64]:
     return np.array(env.data.sensor(name).data, np.float64)
 
 
-def _pick(**options: bool) -> Any:
+def _pick(liftable: bool = False) -> Any:
     from lerobot_env_so101 import SO101PickCubeGymEnv
 
-    return SO101PickCubeGymEnv(random_block_position=True, action_scale=METRES_PER_UNIT, **options)
+    return SO101PickCubeGymEnv(
+        random_block_position=True, action_scale=METRES_PER_UNIT,
+        top_down_ik=liftable, jaw_pads=liftable,
+    )  # fmt: skip
 
 
 def _pick_place() -> Any:
@@ -250,7 +253,7 @@ def _closed_at_the_block(env: Any, info: dict[str, Any]) -> bool:
 
 TASKS: dict[str, _Task] = {
     "pick-cube": _Task(
-        lambda: _pick(top_down_ik=True, jaw_pads=True),
+        lambda: _pick(liftable=True),
         _succeeded,
         100,
         "SO101PickCube-v0 with top_down_ik and jaw_pads, without which the block cannot be lifted: "
