@@ -1,0 +1,1 @@
+"""A MuJoCo tabletop of our own, for controlled questions that benchmarks cannot ask."""
