@@ -28,8 +28,8 @@ TIP = 0.010
 ARM_GROUP = 1
 """Geom group of everything that belongs to an arm."""
 
-_ARM_COLOUR = (0.25, 0.27, 0.30, 1.0)
-_PAD_COLOUR = (0.08, 0.08, 0.09, 1.0)
+_ARM_COLOUR = (0.42, 0.44, 0.48, 1.0)
+_PAD_COLOUR = (0.16, 0.16, 0.18, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,9 +28,9 @@ SPINNING = 1e-4
 (N m s/rad)."""
 
 CAMERAS: Mapping[str, tuple[float, float, float]] = {
-    "front": (90.0, -42.0, 1.15),
-    "side": (180.0, -32.0, 1.25),
-    "top": (90.0, -85.0, 1.20),
+    "front": (90.0, -45.0, 1.05),
+    "side": (180.0, -35.0, 1.10),
+    "top": (90.0, -85.0, 1.05),
 }
 """Cameras that look at the table's middle: azimuth and elevation of the line of sight in degrees,
 distance in m. ``wrist`` is on the hand."""
@@ -50,6 +50,8 @@ def build_model(scene: Scene, arm: Arm) -> Any:
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.integrator = mujoco.mjtIntegrator.mjINT_EULER
     option.impratio = 3.0
+    # Flat sides of cylinders touch in more than one point; without it they sink and creep.
+    option.enableflags = int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
     option.iterations, option.ls_iterations = 30, 20
     spec.memory = 1 << 22
     # Light comes from the scene's own lamp.
@@ -194,7 +196,7 @@ def _surfaces(mujoco: Any, spec: Any, scene: Scene) -> None:
     looks = scene.surfaces
     for name, first, second, size, pos, repeat in (
         ("tabletop", looks.table, looks.table_pattern, [0.55, 0.45, 0.02], [0, 0, -0.021], 6),
-        ("floor", looks.floor, looks.floor_pattern, [3.0, 3.0, 0.02], [0, 0, -0.6], 12),
+        ("floor", looks.floor, looks.floor_pattern, [8.0, 8.0, 0.02], [0, 0, -0.6], 32),
     ):
         spec.add_texture(
             name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=64, height=64,
