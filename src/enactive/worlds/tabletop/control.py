@@ -24,7 +24,8 @@ TURN = 0.20
 LOW = np.array([-0.46, -0.40, 0.012, -2.0])
 HIGH = np.array([0.46, 0.40, 0.40, 2.0])
 """Bounds of the hand's target: x, y, z in m, yaw in rad."""
-_LEASH = np.array([0.08, 0.08, 0.05, 0.6])
+_LEASH = np.array([0.08, 0.08, 0.05, np.inf])
+"""Of the yaw there is none: what is measured jumps where a turn ends."""
 _LIMIT = np.array([STEP, STEP, STEP, TURN])
 
 
@@ -68,10 +69,9 @@ def finger_target(entry: float) -> float:
 
 
 def _towards(wanted: Vector, now: Aim, pose: Vector, arm: Arm) -> Aim:
-    moved = now.pose + np.clip(wanted - now.pose, -_LIMIT, _LIMIT)
-    # Where a turn ends, the measured yaw jumps; the leash holds positions only.
-    moved[:3] = np.clip(moved[:3], pose[:3] - _LEASH[:3], pose[:3] + _LEASH[:3])
-    moved = np.clip(moved, LOW, HIGH)
+    moved = now.pose + np.minimum(np.maximum(wanted - now.pose, -_LIMIT), _LIMIT)
+    moved = np.minimum(np.maximum(moved, pose - _LEASH), pose + _LEASH)
+    moved = np.minimum(np.maximum(moved, LOW), HIGH)
     return Aim(moved, arm.inverse(moved))
 
 
@@ -135,10 +135,9 @@ class JointDelta:
         )  # fmt: skip
 
     def aim(self, command: Vector, now: Aim, pose: Vector, joints: Vector, arm: Arm) -> Aim:
-        steps = np.array([joint.step for joint in arm.joints])
-        low = np.array([joint.low for joint in arm.joints])
-        high = np.array([joint.high for joint in arm.joints])
-        moved = np.clip(now.joints + command, joints - 3 * steps, joints + 3 * steps)
+        steps = 3 * np.array([joint.step for joint in arm.joints])
+        moved = np.clip(now.joints + command, joints - steps, joints + steps)
+        low, high = (np.array([getattr(j, end) for j in arm.joints]) for end in ("low", "high"))
         moved = np.clip(moved, low, high)
         return Aim(arm.forward(moved), moved)
 

@@ -12,7 +12,7 @@ from enactive.worlds.tabletop.arms import FINGERS, OPENING, Arm, Vector
 from enactive.worlds.tabletop.model import TIMESTEP, body_name, build_model
 from enactive.worlds.tabletop.scene import Scene
 
-SUBSTEPS = 8
+SUBSTEPS = 5
 RATE_HZ = 1.0 / (SUBSTEPS * TIMESTEP)
 """Control steps per second."""
 
@@ -56,6 +56,11 @@ class Engine:
             if thing.is_furniture
         }
         """Where furniture is held, by role: live views ``(3,)``."""
+        self._indices = {thing.role: index for index, thing in enumerate(scene.things)}
+        self._places: dict[str, Vector] = {
+            thing.role: self.handles.get(thing.role, data.xpos[body])
+            for thing, body in zip(scene.things, self.bodies, strict=True)
+        }
         self._furniture = {
             thing.role: int(model.joint(thing.look.shape).qposadr[0])
             for thing in scene.things
@@ -123,8 +128,8 @@ class Engine:
     def pose(self) -> Vector:
         """The gripper's pose ``(4,)``: x, y, z in m, yaw in rad."""
         axes = self._hand_axes
-        x, y, z = self.hand_position
-        return np.array([x, y, z, math.atan2(axes[3], axes[0])])
+        yaw = math.atan2(axes[3], axes[0])
+        return np.array([*self.hand_position.tolist(), yaw])
 
     def joints(self) -> Vector:
         """Measured joint positions ``(J,)``."""
@@ -145,15 +150,11 @@ class Engine:
 
     def place(self, role: str) -> Vector:
         """Where a thing is, ``(3,)`` m: its centre, or furniture's handle; a live view."""
-        handle = self.handles.get(role)
-        return self.data.xpos[self.bodies[self.index(role)]] if handle is None else handle
+        return self._places[role]
 
     def index(self, role: str) -> int:
         """Index of the thing with ``role``."""
-        for index, thing in enumerate(self.things):
-            if thing.role == role:
-                return index
-        raise KeyError(role)
+        return self._indices[role]
 
     def opened(self, role: str) -> float:
         """How far furniture is open, m or rad."""
@@ -161,8 +162,8 @@ class Engine:
 
     def speed(self, role: str) -> float:
         """Largest component of an object's velocity, m/s, its spin counted by 2 cm, m/s."""
-        velocity = np.abs(self._velocities[role])
-        return max(float(velocity[:3].max()), 0.02 * float(velocity[3:].max()))
+        x, y, z, a, b, c = self._velocities[role].tolist()
+        return max(abs(x), abs(y), abs(z), 0.02 * max(abs(a), abs(b), abs(c)))
 
     def touched(self) -> tuple[set[int], set[int]]:
         """Indices of the things that the left and the right finger press on."""
@@ -196,4 +197,5 @@ class Engine:
 
     def near(self, role: str) -> bool:
         """Whether the hand is so near that it may touch the thing."""
-        return float(np.abs(self.place(role) - self.hand_position).max()) < _NEAR
+        pairs = zip(self._places[role].tolist(), self.hand_position.tolist(), strict=True)
+        return all(abs(a - b) < _NEAR for a, b in pairs)

@@ -161,7 +161,7 @@ def _put(truth: Truth) -> Wanted:
     down = float(hand[2]) + truth["goal.surface"] + 0.004 - bottom
     if away < 0.012 and bottom < truth["goal.surface"] + 0.009:
         return (x, y, max(down, float(hand[2])), yaw, ajar)
-    if away > 0.03 and hand[2] < CARRY - 0.02:
+    if away > 0.03 and hand[2] < CARRY - 0.04:
         return (float(hand[0]), float(hand[1]), CARRY, yaw, CLOSED)
     if away > 0.010:
         return (x, y, max(float(hand[2]), down), yaw, CLOSED)

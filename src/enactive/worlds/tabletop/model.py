@@ -12,7 +12,7 @@ from enactive.worlds.tabletop.scene import Scene, Thing
 from enactive.worlds.tabletop.setting import CameraSetting
 from enactive.worlds.tabletop.vocabulary import COLOURS, MATERIALS
 
-TIMESTEP = 0.005
+TIMESTEP = 0.008
 """Of the simulation, s."""
 
 TABLE_FRICTION = 0.2

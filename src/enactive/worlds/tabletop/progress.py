@@ -26,6 +26,8 @@ LIFT = 0.03
 """Height above its beginning from which a held object is lifted, m."""
 MOVED = 0.03
 """How far something must have gone to be moved, m."""
+MOVED_SHARE = 0.2
+"""Of furniture: which share of its travel."""
 OVER = 0.045
 """Horizontal distance from the goal within which something carried has been transported, m."""
 LOST = 3
@@ -97,10 +99,11 @@ class Progress:
             events += self._approach(engine)
         if engine.scene.named.movable:
             events += self._carry(engine, named, true)
-        true |= self._moved(engine, named)
+        self._moved(engine, named, true)
         if success:
             true.add("success")
-        events += [spec.name for spec in EVENTS if spec.name in true - self.true]
+        if new := true - self.true:
+            events += [spec.name for spec in EVENTS if spec.name in new]
         self.true = true
         return success, tuple(events)
 
@@ -140,22 +143,17 @@ class Progress:
         self.carrying, self.loose = False, 0
         return [] if over else ["dropped"]
 
-    def _moved(self, engine: Engine, named: int) -> set[str]:
-        scene = engine.scene
-        found: set[str] = set()
+    def _moved(self, engine: Engine, named: int, true: set[str]) -> None:
+        piece = engine.scene.named
         away = engine.positions() - self.start
-        far = np.einsum("ij,ij->i", away, away) > MOVED**2
-        if scene.named.is_furniture:
-            piece = scene.named
+        far: list[bool] = ((away * away).sum(1) > MOVED**2).tolist()
+        if piece.is_furniture:
             share = abs(engine.opened("named") - piece.opening) / TRAVEL[piece.look.shape]
-            if share > 0.2:
-                found.add("moved")
-        elif far[named]:
-            found.add("moved")
-        far[named] = False
-        if far.any():
-            found.add("moved_other")
-        return found
+            far[named] = share > MOVED_SHARE
+        if far[named]:
+            true.add("moved")
+        if sum(far) > far[named]:
+            true.add("moved_other")
 
     def to_dict(self) -> dict[str, Any]:
         """msgpack values, from which :meth:`from_dict` makes an equal one."""
