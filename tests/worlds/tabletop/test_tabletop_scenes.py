@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enactive.worlds.tabletop.perturbations import AXES, PERTURBATIONS, applicable
+from enactive.worlds.tabletop.progress import EVENTS
 from enactive.worlds.tabletop.relations import holds
 from enactive.worlds.tabletop.scene import SLOTS, Scene, Thing, make_scene
 from enactive.worlds.tabletop.tasks import TASKS, Family
@@ -231,3 +234,15 @@ def test_instructions_name_what_the_scene_has(task, seed) -> None:  # type: igno
             assert scene.named.look.phrase in text
             if scene.target is not None:
                 assert scene.target.look.phrase in text
+
+
+def test_the_page_lists_every_task_family_axis_and_event() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "tabletop.md").read_text()
+    for name in (*Family, *AXES, *(event.name for event in EVENTS)):
+        assert f"`{name}`" in page, name
+    counts = Counter(task.family for task in TASKS.values())
+    for family, count in counts.items():
+        if count > 1:
+            assert f"| `{family}` | {count} |" in page
+    for example in re.findall(r"\| `[a-z-]+` \| \d+ \| `([a-z-]+)`", page):
+        assert example in TASKS

@@ -108,7 +108,7 @@ def test_events_come_in_order(world: Tabletop) -> None:
 def test_going_for_another_thing_is_seen(world: Tabletop) -> None:
     """The expert of another task in the same scene goes for another thing."""
     observation, events = world.reset(task("pick-large-red-cube"), 3), []
-    names = [vector.names for vector in world.spec.observations.privileged][0]
+    (names,) = (vector.names for vector in world.spec.observations.privileged)
     x, y = names.index("named.x"), names.index("named.y")
     for _ in range(60):
         truth = observation.privileged["tabletop"].copy()

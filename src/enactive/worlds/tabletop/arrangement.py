@@ -200,9 +200,7 @@ def _behind(start: Point, end: Point) -> Point:
     return start[0] - 0.09 * dx / length, start[1] - 0.09 * dy / length
 
 
-def _rest(
-    task: TableTask, generator: np.random.Generator, taken: Taken
-) -> dict[str, Point] | None:
+def _rest(task: TableTask, generator: np.random.Generator, taken: Taken) -> dict[str, Point] | None:
     """Places of everything else; added distractors have theirs whether they are there or not."""
     roles: list[tuple[str, float, tuple[float, float]]] = []
     if task.family is Family.PUT_IN:
@@ -212,9 +210,7 @@ def _rest(
         roles.append(("twin", OBJECT, AREA))
     count = 1 if task.family is Family.PUSH else 2
     roles += [(f"other-{number}", OBJECT, AREA) for number in range(1, count + 1)]
-    roles += [
-        (f"distractor-{number}", OBJECT, WIDE) for number in range(1, MOST_DISTRACTORS + 1)
-    ]
+    roles += [(f"distractor-{number}", OBJECT, WIDE) for number in range(1, MOST_DISTRACTORS + 1)]
     spots: dict[str, Point] = {}
     for role, radius, area in roles:
         group = Group((((0.0, 0.0), radius),))

@@ -52,9 +52,7 @@ class Drawing:
         _aim_cameras(engine)
         return self._layer(engine).draw(engine, camera, arm=False, segments=False)
 
-    def agent(
-        self, engine: Engine, camera: str
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def agent(self, engine: Engine, camera: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The arm on plain grey, ``uint8 (S, S, 3)``, and where it is, ``bool (S, S)``."""
         self._known(camera)
         _aim_cameras(engine)
@@ -106,9 +104,7 @@ class _Layers:
         self._camera: Any = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
 
-    def draw(
-        self, engine: Engine, camera: str, *, arm: bool, segments: bool
-    ) -> NDArray[np.uint8]:
+    def draw(self, engine: Engine, camera: str, *, arm: bool, segments: bool) -> NDArray[np.uint8]:
         """The arm, or all but it, ``uint8 (S, S, 3)``; as segments, what is drawn is not black."""
         mujoco, size = self._mujoco, self._size
         self._renderer.make_current()

@@ -51,9 +51,7 @@ def attach_furniture(mujoco: Any, world: Any, scene: Scene) -> None:
         cabinet.add_geom(
             type=box, size=[0.008, middle, height], pos=[side, middle + 0.02, height], **fixed
         )
-    cabinet.add_geom(
-        type=box, size=[0.213, 0.006, height], pos=[0, _DEPTH + 0.02, height], **fixed
-    )
+    cabinet.add_geom(type=box, size=[0.213, 0.006, height], pos=[0, _DEPTH + 0.02, height], **fixed)
     cabinet.add_geom(
         type=box, size=[0.213, middle, 0.006], pos=[0, middle + 0.02, _HEIGHT + 0.006], **fixed
     )
@@ -65,7 +63,9 @@ def attach_furniture(mujoco: Any, world: Any, scene: Scene) -> None:
     )  # fmt: skip
     drawer.add_geom(type=box, size=[0.088, 0.006, 0.052], pos=[0, 0.006, 0.058], **moving)
     for side in (-1.0, 1.0):
-        drawer.add_geom(type=box, size=[0.004, 0.07, 0.035], pos=[side * 0.08, 0.08, 0.045], **moving)
+        drawer.add_geom(
+            type=box, size=[0.004, 0.07, 0.035], pos=[side * 0.08, 0.08, 0.045], **moving
+        )
     drawer.add_geom(type=box, size=[0.08, 0.07, 0.004], pos=[0, 0.08, 0.012], **moving)
     drawer.add_geom(type=box, size=[0.08, 0.004, 0.035], pos=[0, 0.15, 0.045], **moving)
     drawer.add_geom(

@@ -116,9 +116,7 @@ def _object(mujoco: Any, world: Any, thing: Thing, scene: Scene) -> None:
     body = world.add_body(
         name=body_name(thing), pos=list(thing.position), quat=_quaternion(thing.yaw)
     )
-    body.add_joint(
-        name=body_name(thing), type=mujoco.mjtJoint.mjJNT_FREE, damping=SPINNING
-    )
+    body.add_joint(name=body_name(thing), type=mujoco.mjtJoint.mjJNT_FREE, damping=SPINNING)
     half = thing.look.half
     kind = getattr(mujoco.mjtGeom, f"mjGEOM_{_GEOMS[thing.look.shape]}")
     size = [half[0], half[2], 0.0] if kind == mujoco.mjtGeom.mjGEOM_CYLINDER else list(half)

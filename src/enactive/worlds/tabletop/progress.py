@@ -19,7 +19,7 @@ from enactive.worlds.tabletop.success import DONE, SUSTAINED, goal, in_place
 from enactive.worlds.world import EventSpec
 
 APPROACH = 0.055
-"""Horizontal distance from a thing's centre, or a handle, at which the gripper has approached, m."""
+"""Horizontal distance from a thing's centre, or a handle, at which it is approached, m."""
 APPROACH_HEIGHT = 0.08
 """Height above it up to which it has, m."""
 LIFT = 0.03
@@ -171,4 +171,5 @@ class Progress:
     def from_dict(cls, data: dict[str, Any]) -> Progress:
         """The progress that :meth:`to_dict` described."""
         start = np.frombuffer(data["start"], np.float64).reshape(-1, 3).copy()
-        return cls(**{**data, "start": start, "true": set(data["true"])})
+        values: dict[str, Any] = {**data, "start": start, "true": set(data["true"])}
+        return cls(**values)

@@ -242,9 +242,7 @@ def other_container(task: TableTask) -> Look:
     return container(kind)
 
 
-def _free_combinations(
-    task: TableTask, among: Sequence[tuple[str, str]]
-) -> list[tuple[str, str]]:
+def _free_combinations(task: TableTask, among: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Combinations that nothing in the task has, whatever the perturbation."""
     looks = [task.named, *([task.target] if task.target else [])]
     if task.family not in FURNITURE_FAMILIES:
@@ -275,4 +273,3 @@ def _distractors(
         pool = similar
     draw = numpy_generator(seed, "tabletop", task.name, level)
     return [pool[int(i)] for i in draw.permutation(len(pool))[: _DISTRACTORS[level]]]
-

@@ -139,7 +139,7 @@ class Tabletop:
         """The state now; may be restored in any process with the same versions, by a world with
         the same arm and control interface."""
         episode = self._running()
-        payload: bytes = msgpack.packb(
+        payload: Any = msgpack.packb(
             {
                 "arm": self._config.arm,
                 "task": episode.task.name,
