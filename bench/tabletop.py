@@ -1,8 +1,8 @@
 """How fast the tabletop is: control steps without pictures, with pictures, and expert episodes.
 
-Steps replay the expert's actions, so that grasps and contacts are inside; resets are outside of the
-step rates and inside the episode rate. Rates are per second of processor time of this process (which
-means something on a busy machine too) and of the clock. Physics alone is printed beside.
+Steps replay the expert's actions, so that grasps and contacts are inside; resets are outside of
+the step rates and inside the episode rate. Rates are per second of processor time of this process
+(which means something on a busy machine too) and of the clock.
 
     python bench/tabletop.py [--seconds 3] [--images]
 """
