@@ -139,10 +139,14 @@ def _container(mujoco: Any, world: Any, thing: Thing, friction: float) -> None:
     box = mujoco.mjtGeom.mjGEOM_BOX
     bottom = -half[2] + FLOOR / 2
     if thing.look.shape == "bowl":
+        # Seen as a disc, felt as a square: boxes keep rocking on a cylinder's flat side.
         body.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[0.042, FLOOR / 2, 0],
-            pos=[0, 0, bottom], **common,
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[0.042, FLOOR / 2, 0], pos=[0, 0, bottom],
+            **{**common, "conaffinity": 0},
         )  # fmt: skip
+        body.add_geom(
+            type=box, size=[0.033, 0.033, FLOOR / 2], pos=[0, 0, bottom], **{**common, "group": 4}
+        )
         sides, lean = 8, 0.35
         for index in range(sides):
             angle = 2 * math.pi * index / sides
