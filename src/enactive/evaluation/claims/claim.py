@@ -246,8 +246,13 @@ class Claim:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits of :meth:`declaration`."""
-        return config_hash(self.declaration())
+        """16 hexadecimal digits, see :func:`declaration_hash`."""
+        return declaration_hash(self.declaration())
+
+
+def declaration_hash(declaration: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over what was declared; what is told of earlier runs does not count."""
+    return config_hash({k: v for k, v in declaration.items() if k != "earlier_runs"})
 
 
 def slug(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from enactive.evaluation.claims.claim import declaration_hash
 from enactive.evaluation.claims.units import load_claim
 from enactive.registry import Registry
 
@@ -60,7 +61,7 @@ def _row(name: str, claims: Path) -> Row:
         verdict=str(kept.get("verdict", NOT_RUN)),
         minutes=kept.get("minutes"),
         date=str(kept.get("date", "")),
-        changed=bool(kept) and kept.get("declaration_hash") != claim.hash,
+        changed=bool(kept) and declaration_hash(kept["declaration"]) != claim.hash,
     )
 
 
