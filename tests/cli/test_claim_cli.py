@@ -99,7 +99,7 @@ def test_a_claim_from_a_name_to_the_table_of_systems(
     # Declared otherwise since, the old verdict does not pass for the new one's.
     path = registered / "my_toys.py"
     path.write_text(path.read_text().replace("threshold=0.1", "threshold=0.15"))
-    kept["declaration_hash"] = "another"
+    kept["declaration"]["budget"] = "another"
     Path("claims/toy/result.json").write_text(json.dumps(kept))
     assert call("systems", "--markdown") == 0
     assert "declared differently" in capsys.readouterr().out
