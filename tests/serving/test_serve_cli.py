@@ -31,8 +31,10 @@ def test_a_policy_is_served_and_evaluated_from_another_process(
 ) -> None:
     command = [sys.executable, "-m", "enactive", "serve", "random", "--port", "0"]
     server = subprocess.Popen(
-        [*command, "--protocol", protocol, *PUSHT], stdout=subprocess.PIPE, text=True
-    )
+        [*command, "--protocol", protocol, *PUSHT], stdout=subprocess.PIPE, text=True,
+        # A job that a shell put into the background inherits that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         assert server.stdout is not None
         first = server.stdout.readline()
@@ -42,7 +44,10 @@ def test_a_policy_is_served_and_evaluated_from_another_process(
         assert main([*words, *PUSHT, *EPISODES, str(tmp_path / "served")]) == 0
     finally:
         server.send_signal(signal.SIGINT)
-        rest, _ = server.communicate(timeout=60)
+        try:
+            rest, _ = server.communicate(timeout=60)
+        finally:
+            server.kill()
     assert rest.endswith("stopped\n") and server.returncode == 0
     assert main(["evaluate", "random", *PUSHT, *EPISODES, str(tmp_path / "here")]) == 0
     assert episodes(tmp_path / "served") == episodes(tmp_path / "here")
