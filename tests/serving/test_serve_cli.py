@@ -25,16 +25,22 @@ def episodes(directory: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in e.items() if k not in ("id", "cost")} for e in found]
 
 
+# A job that a shell put into the background inherits that SIGINT is ignored.
+SERVE = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from enactive.cli import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.parametrize("protocol", ["openpi", "vla_eval"])
 def test_a_policy_is_served_and_evaluated_from_another_process(
     tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "enactive", "serve", "random", "--port", "0"]
+    command = [sys.executable, "-c", SERVE, "serve", "random", "--port", "0"]
     server = subprocess.Popen(
-        [*command, "--protocol", protocol, *PUSHT], stdout=subprocess.PIPE, text=True,
-        # A job that a shell put into the background inherits that SIGINT is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+        [*command, "--protocol", protocol, *PUSHT], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert server.stdout is not None
         first = server.stdout.readline()
