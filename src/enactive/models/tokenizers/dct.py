@@ -22,6 +22,14 @@ def dct_matrix(length: int) -> Tensor:
     return matrix.float()
 
 
+def along_steps(matrix: Tensor, chunk: Tensor) -> Tensor:
+    """``matrix (F, H)`` times every chunk of ``(B, H, A)``: ``(B, F, A)``."""
+    if len(chunk) < 16 or 8 * chunk.shape[2] > chunk.shape[1]:
+        return torch.matmul(matrix, chunk)
+    # Many products with few columns are slow one by one; this makes one of all.
+    return torch.einsum("fh,bha->bfa", matrix, chunk)
+
+
 def dct(chunk: Tensor) -> Tensor:
     """Coefficients ``(..., H, A)`` of ``chunk (..., H, A)``, lowest frequency first."""
     matrix = dct_matrix(chunk.shape[-2]).to(chunk.device)

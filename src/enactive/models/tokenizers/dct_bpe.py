@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from enactive.models.tokenizers.byte_pairs import MOST_SYMBOLS, BytePairs, Integers, learn
-from enactive.models.tokenizers.dct import dct_matrix
+from enactive.models.tokenizers.dct import along_steps, dct_matrix
 from enactive.models.tokenizers.tokenizer import Decoded, Progress, Tokenizer, TokenizerConfig
 
 # Below this many ids in a batch, calls of array operations cost more than a loop.
@@ -98,7 +98,7 @@ class DctBpe(Tokenizer):
         return self._round(chunk).clamp_(known.low, known.low + known.symbols - 1)
 
     def _round(self, chunk: Tensor) -> Tensor:
-        scaled = torch.matmul(self.transform, chunk).mul_(self.config.scale)  # (B, H, A)
+        scaled = along_steps(self.transform, chunk).mul_(self.config.scale)  # (B, H, A)
         return scaled.round_().long().flatten(1)
 
     def _fit(self, chunks: Tensor, generator: Generator, progress: Progress | None) -> None:
@@ -170,7 +170,7 @@ class DctBpe(Tokenizer):
             whole, valid = self._decode_many(ids)
         coefficients = torch.from_numpy(whole).to(self.transform.device)  # (B, H * A)
         coefficients = coefficients.view(-1, self.horizon, self.action_size)
-        chunk = torch.matmul(self.transform.T, coefficients)  # (B, H, A)
+        chunk = along_steps(self.transform.T, coefficients)  # (B, H, A)
         flags = torch.ones(len(chunk), dtype=torch.bool) if valid is None else valid
         return Decoded(chunk=chunk, valid=flags.to(chunk.device))
 
