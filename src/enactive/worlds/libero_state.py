@@ -100,7 +100,9 @@ def objects_relative(slots: Sequence[str]) -> StateVector:
 
 def _slots(name: str, slots: Sequence[str], unit: str) -> StateVector:
     names = tuple(f"{slot}.{entry}" for slot in slots for entry in SLOT)
-    return StateVector(name=name, names=names, unit=f"mixed: {unit}, columns of orientations, joints")
+    return StateVector(
+        name=name, names=names, unit=f"mixed: {unit}, columns of orientations, joints"
+    )
 
 
 class Reader:

