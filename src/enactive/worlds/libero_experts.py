@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from enactive.worlds.libero_motions import (
-    CLOSED,
     OPEN,
     Waypoint,
     carried,
@@ -134,6 +133,3 @@ def _work_on(truth: Vector, memory: Plan, literal: int) -> Plan:
 
 def _joint_moves(truth: Vector, literal: int) -> bool:
     return bool(np.any(part_of_truth(truth, "joint.axis", literal)))
-
-
-__all__ = ["CLOSED", "OPEN", "LiberoExpert", "Plan"]

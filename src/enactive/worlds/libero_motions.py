@@ -1,8 +1,8 @@
 """Motions of LIBERO's scripted expert: what to do about one literal of a goal, as waypoints.
 
 Every function reads the simulator's truth (:data:`enactive.worlds.libero_state.TRUTH`) and returns
-the next few waypoints. Positions are in m from the robot's base, turns as matrices whose columns are
-the hand's axes: the third points out of the hand, along the fingers.
+the next few waypoints. Positions are in m from the robot's base, turns as matrices whose columns
+are the hand's axes: the third points out of the hand, along the fingers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 OPEN, CLOSED = -1.0, 1.0
 GRIP_WIDTH = 0.072
 """Things wider than this are not taken across, but by their rim, m; the fingers open 0.08."""
-DOWN = np.array([0.0, 0.0, -1.0])
+UP = np.array([0.0, 0.0, 1.0])
 _RISE = 0.12
 """Between things that a transport passes and what is transported, m."""
 
@@ -91,13 +91,13 @@ def grasp(truth: Vector, literal: int, home: Vector, attempt: int) -> list[Waypo
         place[2] = top - min(0.02, box.half[2])
     else:
         place[2] = max(top - 0.035 + 0.01 * (attempt % 2), box.centre[2] - box.half[2] + 0.012)
-    turn = hand_turn(DOWN, closing, truth)
+    turn = hand_turn(-UP, closing, truth)
     high = max(home[2], top + _RISE)
     above = np.array([place[0], place[1], high])
     return [
         *_rise(truth, high, OPEN),
         _waypoint(above, turn, OPEN),
-        replace(_waypoint(place + [0.0, 0.0, 0.05], turn, OPEN), tolerance=0.008),
+        replace(_waypoint(place + 0.05 * UP, turn, OPEN), tolerance=0.008),
         replace(_waypoint(place, turn, OPEN), tolerance=0.006, patience=30),
         replace(_waypoint(place, turn, CLOSED), tolerance=1.0, hold=10),
         replace(_waypoint(above, turn, CLOSED), tolerance=0.03),
@@ -111,8 +111,7 @@ def put(truth: Vector, literal: int, home: Vector, inside: bool) -> list[Waypoin
     target = part_of_truth(truth, "target", literal)
     half = _upright(part_of_truth(truth, "target.q", literal),
                     part_of_truth(truth, "target.half", literal))  # fmt: skip
-    turn = _matrix(part_of_truth(truth, "hand.q"))
-    turn = hand_turn(DOWN, part_of_truth(truth, "closing") * [1.0, 1.0, 0.0], truth)
+    turn = hand_turn(-UP, part_of_truth(truth, "closing") * [1.0, 1.0, 0.0], truth)
     bottom = box.centre[2] - box.half[2]
     floor = target[2] - half[2] + 0.03 if inside else target[2] + half[2] + 0.008
     drawer = bool(np.any(part_of_truth(truth, "joint.axis", literal)))
@@ -136,7 +135,7 @@ def slide(truth: Vector, literal: int, home: Vector, opening: bool) -> list[Wayp
     handle = part_of_truth(truth, "handle", literal)
     joint = part_of_truth(truth, "joint", literal)[0]
     outward = -part_of_truth(truth, "joint.axis", literal)  # drawers open against their axis
-    turn = hand_turn(-outward, np.array([0.0, 0.0, 1.0]), truth)
+    turn = hand_turn(-outward, UP, truth)
     grip = OPEN if opening else CLOSED
     before = handle + 0.12 * outward
     high = np.array([before[0], before[1], max(home[2], before[2] + 0.05)])
@@ -170,7 +169,7 @@ def twist(truth: Vector, literal: int, home: Vector, on: bool) -> list[Waypoint]
     handle = part_of_truth(truth, "handle", literal)
     joint = part_of_truth(truth, "joint", literal)[0]
     ridge = _matrix(part_of_truth(truth, "handle.q", literal))[:, 0]  # across the knob's ridge
-    turn = hand_turn(DOWN, ridge, truth)
+    turn = hand_turn(-UP, ridge, truth)
     angle = 0.9 - joint if on else -joint - 0.15
     high = np.array([handle[0], handle[1], max(home[2], handle[2] + 0.1)])
     twisted = [

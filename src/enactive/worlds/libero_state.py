@@ -1,9 +1,9 @@
 """What can be known of a LIBERO scene without pictures: the arm, every thing's pose, the goal.
 
 Positions are measured from the robot's base, along its axes (which are the scene's), in m.
-Orientations that a policy may read are the first two columns of a rotation matrix, which never jump;
-those of :data:`TRUTH` are quaternions wxyz. The base stands elsewhere in every kind of scene; only
-:data:`PUBLISHED` keeps the benchmark's own world coordinates.
+Orientations that a policy may read are the first two columns of a rotation matrix, which never
+jump; those of :data:`TRUTH` are quaternions wxyz. The base stands elsewhere in every kind of scene;
+only :data:`PUBLISHED` keeps the benchmark's own world coordinates.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _GOAL = (
     ("joint", 1), ("joint.axis", 3), ("joint.anchor", 3), ("handle", 3), ("handle.q", 4),
 )  # fmt: skip
 """What an expert knows of one literal of the goal: whether it holds; the pose of what it is about,
-with centre and half sizes of its bounding box in its own frame; pose and half sizes of the region or
-thing that it shall be in or on; and of the joint that is to be moved or that moves the region, its
-position, axis and anchor, and the pose of its handle."""
+with centre and half sizes of its bounding box in its own frame; pose and half sizes of the region
+or thing that it shall be in or on; and of the joint that is to be moved or that moves the region,
+its position, axis and anchor, and the pose of its handle."""
 
 _HAND = (("hand", 3), ("hand.q", 4), ("closing", 3), ("opening", 1))
 """Where the fingertips are, the direction in which the fingers close, the opening between them."""
@@ -73,8 +73,8 @@ TRUTH = StateVector(
         *_names(_HAND, ""),
         *(name for i in range(MOST_LITERALS) for name in _names(_GOAL, f"goal{i}.")),
     ),
-    unit="mixed: positions in m from the base, quaternions wxyz, joints in m or rad; 0 for literals "
-    "that the goal does not have",
+    unit="mixed: positions in m from the base, quaternions wxyz, joints in m or rad; 0 for "
+    "literals that the goal does not have",
 )
 
 HANDLES: dict[str, tuple[float, float, float]] = {

