@@ -185,6 +185,7 @@ class Libero:
         success = libero_engine.step(env, units)
         episode.steps += 1
         holds = libero_engine.facts(env, success)
+        libero_engine.look(env)
         events = tuple(name for name in holds if holds[name] and name not in episode.holding)
         episode.holding = tuple(name for name in holds if holds[name])
         return Step(

@@ -137,6 +137,17 @@ def begin(env: Any, task: LiberoTask, index: int, settle: int) -> None:
     _refresh(env)
     for _ in range(settle):
         env.step(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]))
+    look(env)
+
+
+def look(env: Any) -> None:
+    """Bring the places of bodies in line with the state, without changing what follows.
+
+    After a step MuJoCo's bodies are still where they were one simulation step before; a snapshot
+    that is restored shows them where they are.
+    """
+    bare = _Bare(env)
+    metaworld_state.set_mujoco_state(bare, metaworld_state.mujoco_state(bare))
 
 
 def _refresh(env: Any) -> None:
