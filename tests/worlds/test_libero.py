@@ -172,11 +172,15 @@ def test_pictures_are_the_right_way_up(world: Libero) -> None:
     camera = data.camera("agentview")  # looks along its -z, its y is up
     focal = 0.5 / np.tan(np.radians(model.camera("agentview").fovy[0]) / 2)
     places: dict[str, tuple[float, float]] = {}
-    for name in ("alphabet_soup_1", "basket_1"):
+    for name, raised in (("alphabet_soup_1", 0.3), ("basket_1", 0.0)):
+        height = slot.env.sim.model.get_joint_qpos_addr(f"{name}_joint0")[0] + 2
+        data.qpos[height] += raised
+        slot.env.sim.forward()
+        picture = slot.canvas.draw(data)["agentview"].astype(int)
         seen = camera.xmat.reshape(3, 3).T @ (data.xpos[slot.env.obj_body_id[name]] - camera.xpos)
         row = (0.5 - focal * seen[1] / -seen[2]) * size
         column = (0.5 + focal * seen[0] / -seen[2]) * size
-        data.qpos[slot.env.sim.model.get_joint_qpos_addr(f"{name}_joint0")[0] + 2] -= 5.0
+        data.qpos[height] -= 5.0
         slot.env.sim.forward()
         before, picture = picture, slot.canvas.draw(data)["agentview"].astype(int)
         rows, columns = np.nonzero(np.abs(picture - before).sum(-1) > 30)

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,9 @@ def _quiet() -> Iterator[None]:
         sys.modules["robosuite.macros"] = macros
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # robosuite warns of its own way to warn
+            yield
     finally:
         logger.setLevel(level)
         if backend is None:
