@@ -26,7 +26,7 @@ test: lint types docs unit ## Everything that CI runs.
 
 unit: $(VENV)/.dev ## The tests alone (WORKERS=2).
 	$(PYTHON) scripts/system_libraries.py --browser
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -q
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -q
 
 lint: $(VENV)/.dev ## ruff and the import layers.
 	$(BIN)/ruff check .
