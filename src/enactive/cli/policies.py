@@ -60,6 +60,11 @@ def find_policy(arguments: Any) -> Found:
     return _trained(path, arguments)
 
 
+def policy_of(arguments: Any, spec: WorldSpec) -> Any:
+    """The policy that ``arguments.policy`` names, for a world: for workers elsewhere."""
+    return find_policy(arguments).build(spec)
+
+
 def _built_in(name: str, spec: WorldSpec) -> Any:
     from enactive.actions.spaces import VectorSpace
     from enactive.policies.expert import ExpertPolicy

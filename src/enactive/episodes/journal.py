@@ -160,6 +160,53 @@ class Journal:
         header = EpisodeHeader.from_dict(json.loads(row[0]))
         return header, Outcome.from_dict(json.loads(row[1]))
 
+    def export(self, id: str) -> bytes:
+        """A finished episode as bytes, for the journal of another process; see :meth:`insert`.
+
+        Raises:
+            JournalError: there is none of this id, it is unfinished, or it was forgotten.
+        """
+        self.read(id)  # whole, or refused
+        head = self._database.execute(
+            "SELECT id, place, header, outcome FROM episodes WHERE id = ?", (id,)
+        ).fetchone()
+        rows = self._database.execute(
+            "SELECT step, record FROM steps WHERE id = ? ORDER BY step", (id,)
+        ).fetchall()
+        exported = {"format": FORMAT, "episode": list(head), "steps": rows}
+        return msgpack.packb(exported) or b""
+
+    def insert(self, exported: bytes) -> None:
+        """Take in an episode that another journal exported, in one transaction.
+
+        What is here of an unfinished episode of its id is thrown away.
+
+        Raises:
+            JournalError: an episode of this id is finished already, or the bytes are of another
+                format.
+        """
+        found = msgpack.unpackb(exported)
+        if found["format"] != FORMAT:
+            raise JournalError(
+                f"the exported episode has journal format {found['format']}; this code has {FORMAT}"
+            )
+        id = found["episode"][0]
+        with _Transaction(self._database) as database:
+            done = database.execute(
+                "SELECT 1 FROM episodes WHERE id = ? AND outcome IS NOT NULL", (id,)
+            ).fetchone()
+            if done is not None:
+                raise JournalError(f"{self.path}: episode {id!r} is finished already")
+            database.execute("DELETE FROM steps WHERE id = ?", (id,))
+            database.execute(
+                "INSERT OR REPLACE INTO episodes (id, place, header, outcome) VALUES (?, ?, ?, ?)",
+                found["episode"],
+            )
+            database.executemany(
+                "INSERT INTO steps (id, step, record) VALUES (?, ?, ?)",
+                [(id, step, record) for step, record in found["steps"]],
+            )
+
     def drop_unfinished(self) -> list[EpisodeHeader]:
         """Throw away what killed runs left of unfinished episodes; returns their headers."""
         dropped = self.unfinished()

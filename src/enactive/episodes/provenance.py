@@ -90,7 +90,7 @@ def provenance(
         platform=f"{platform.system()}-{platform.release()}-{platform.machine()}",
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
-        threads=_torch_threads(),
+        threads=torch_threads(),
         worlds={spec.name: {"version": spec.version, **dict(spec.provenance)} for spec in worlds},
         parents=dict(parents or {}),
     )
@@ -145,7 +145,8 @@ def _processor() -> str:
     return found.group(1).strip() if found else platform.processor()
 
 
-def _torch_threads() -> int:
+def torch_threads() -> int:
+    """The threads that PyTorch computes with in this process; 0 where it is not loaded."""
     torch = sys.modules.get("torch")
     return 0 if torch is None else int(torch.get_num_threads())
 

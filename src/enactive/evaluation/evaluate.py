@@ -14,7 +14,7 @@ from enactive.evaluation.plan import (
     protocol_of,
 )
 from enactive.evaluation.results import Evaluation
-from enactive.evaluation.rollouts import Listener, rollout
+from enactive.evaluation.rollouts import Execute, Listener, locally, rollout
 from enactive.evaluation.worlds import config_record
 from enactive.policies.policy import Policy
 from enactive.worlds.pool import WorldPool
@@ -31,6 +31,7 @@ def evaluate(
     journal: Journal | None = None,
     listener: Listener | None = None,
     provenance: Mapping[str, Any] | None = None,
+    execute: Execute = locally,
 ) -> Evaluation:
     """Run ``plan`` and keep what came out together with the protocol it came out under.
 
@@ -45,6 +46,7 @@ def evaluate(
         journal: where the episodes are recorded, and found again after an interruption.
         listener: told of every result.
         provenance: JSON values kept with the evaluation and with each episode.
+        execute: where the episodes are run, see :func:`enactive.evaluation.rollouts.rollout`.
 
     Raises:
         Overlap: the plan is not unseen.
@@ -62,6 +64,7 @@ def evaluate(
         journal=journal,
         listener=listener,
         provenance={**(provenance or {}), "protocol": protocol.hash},
+        execute=execute,
     )
     return Evaluation(
         policy=policy.name,

@@ -31,6 +31,37 @@ Listener = Callable[[EpisodeResult], None]
 """Called with each episode's result as it becomes known, in no particular order."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What a rollout has still to do, and where its results go."""
+
+    pool: WorldPool
+    policy: Policy
+    rules: Rules
+    journal: Journal | None
+    listener: Listener | None
+    provenance: Mapping[str, Any]
+    waiting: deque[tuple[str, EpisodePlan]]
+    """Identifiers and episodes that are to be run; emptied."""
+    results: dict[str, EpisodeResult]
+    """Identifier to result; filled."""
+
+    def done(self, result: EpisodeResult) -> None:
+        """Keep a result, and tell the listener of it."""
+        self.results[result.id] = result
+        if self.listener is not None:
+            self.listener(result)
+
+
+Execute = Callable[[Work], None]
+"""Runs the episodes of a rollout, wherever it does so."""
+
+
+def locally(work: Work) -> None:
+    """Run the episodes in the worlds of the pool, with one policy in this process."""
+    _Run(work).run()
+
+
 def rollout(
     pool: WorldPool,
     policy: Policy,
@@ -40,6 +71,7 @@ def rollout(
     journal: Journal | None = None,
     listener: Listener | None = None,
     provenance: Mapping[str, Any] | None = None,
+    execute: Execute = locally,
 ) -> list[EpisodeResult]:
     """Run every episode of ``plan`` and return their results in plan order.
 
@@ -53,6 +85,8 @@ def rollout(
             (they are in a dataset), success, length and events are known and the rest is 0.
         listener: told of every result, those found in the journal included.
         provenance: JSON values kept with each recorded episode.
+        execute: where the episodes are run; see :func:`enactive.evaluation.on_ray.on_ray` for a
+            cluster. It changes the time taken and nothing else.
 
     A worker that dies costs the episodes under way their steps: they begin again in a new process.
 
@@ -68,7 +102,10 @@ def rollout(
         pool.spec.check_task(episode.task)
     ids = episode_ids(plan, policy, pool, rules)
     wanted = dict(zip(ids, plan, strict=True))
-    results: dict[str, EpisodeResult] = {}
+    work = Work(
+        pool=pool, policy=policy, rules=rules, journal=journal, listener=listener,
+        provenance=provenance or {}, waiting=deque(), results={},
+    )  # fmt: skip
     if journal is not None:
         journal.drop_unfinished()
         whole = {header.id for header in journal.readable()}
@@ -76,12 +113,10 @@ def rollout(
             if header.id in wanted:
                 found = journal.read(header.id) if header.id in whole else None
                 outcome = journal.outcome(header.id)
-                results[header.id] = result_of(header.id, wanted[header.id], outcome, found)
-                if listener is not None:
-                    listener(results[header.id])
-    waiting = deque((name, wanted[name]) for name in ids if name not in results)
-    _Run(pool, policy, rules, journal, listener, provenance or {}, waiting, results).run()
-    return [results[name] for name in ids]
+                work.done(result_of(header.id, wanted[header.id], outcome, found))
+    work.waiting.extend((name, wanted[name]) for name in ids if name not in work.results)
+    execute(work)
+    return [work.results[name] for name in ids]
 
 
 def episode_ids(
@@ -119,22 +154,15 @@ def episode_ids(
 
 @dataclass(slots=True)
 class _Run:
-    """One call of :func:`rollout`."""
+    """One call of :func:`locally`."""
 
-    pool: WorldPool
-    policy: Policy
-    rules: Rules
-    journal: Journal | None
-    listener: Listener | None
-    provenance: Mapping[str, Any]
-    waiting: deque[tuple[str, EpisodePlan]]
-    results: dict[str, EpisodeResult]
+    work: Work
     live: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
     deaths: set[str] = field(default_factory=set[str])
     """Episodes during which a worker died."""
 
     def run(self) -> None:
-        for worker in range(self.pool.lanes):
+        for worker in range(self.work.pool.lanes):
             self._start(worker)
         while self.live:
             try:
@@ -145,7 +173,7 @@ class _Run:
     def _serve(self) -> None:
         """Take the answers that are there and decide on them."""
         deciding: list[int] = []
-        for worker, answer in self.pool.wait():
+        for worker, answer in self.work.pool.wait():
             attempt = self.live[worker]
             if isinstance(answer, Observation):
                 attempt.saw(answer)
@@ -168,37 +196,38 @@ class _Run:
         self.deaths.add(lost.id)
         for worker in self.live:
             with suppress(RuntimeError):  # it has no command under way, or has died as well
-                self.pool.gather([worker])
+                self.work.pool.gather([worker])
         for attempt in reversed(self.live.values()):
             if attempt.recorder is not None:
                 attempt.recorder.abandon()
-            self.waiting.appendleft((attempt.id, attempt.plan))
+            self.work.waiting.appendleft((attempt.id, attempt.plan))
         self.live.clear()
-        for worker in range(self.pool.lanes):
+        for worker in range(self.work.pool.lanes):
             self._start(worker)
 
     def _start(self, worker: int) -> None:
         """Give ``worker`` the next episode, if there is one."""
-        if not self.waiting:
+        work = self.work
+        if not work.waiting:
             return
-        name, plan = self.waiting.popleft()
+        name, plan = work.waiting.popleft()
         recorder = None
-        if self.journal is not None:
-            recorder = self.journal.begin(
+        if work.journal is not None:
+            recorder = work.journal.begin(
                 header_of(
-                    name, plan, self.policy, self.pool.spec, self.pool.config, self.rules,
-                    self.provenance,
+                    name, plan, work.policy, work.pool.spec, work.pool.config, work.rules,
+                    work.provenance,
                 )
             )  # fmt: skip
         self.live[worker] = Attempt(
             id=name,
             plan=plan,
-            rules=self.rules,
-            limit=step_limit(self.pool.spec, plan, self.rules),
-            memory=self.policy.begin(plan.task, plan.policy_seed),
+            rules=work.rules,
+            limit=step_limit(work.pool.spec, plan, work.rules),
+            memory=work.policy.begin(plan.task, plan.policy_seed),
             recorder=recorder,
         )
-        self.pool.reset(worker, plan.task, plan.seed)
+        work.pool.reset(worker, plan.task, plan.seed)
 
     def _decide(self, workers: Sequence[int]) -> None:
         """One call of the policy for all episodes that wait for a decision."""
@@ -206,19 +235,17 @@ class _Run:
             return
         attempts = [self.live[worker] for worker in workers]
         observations = [attempt.observation for attempt in attempts]
-        decisions = self.policy.act(
+        decisions = self.work.policy.act(
             [seen for seen in observations if seen is not None],
             [attempt.memory for attempt in attempts],
         )
         for worker, attempt, decision in zip(workers, attempts, decisions, strict=True):
             attempt.decided(decision)
-            self.pool.step(worker, decision.action)
+            self.work.pool.step(worker, decision.action)
 
     def _over(self, attempt: Attempt, step: Step) -> bool:
         if not attempt.took(step):
             return False
         assert attempt.result is not None
-        self.results[attempt.id] = attempt.result
-        if self.listener is not None:
-            self.listener(attempt.result)
+        self.work.done(attempt.result)
         return True

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Sequence
-from typing import Any
 
+from enactive.evaluation import cluster
 from enactive.evaluation.claims.process import run_to_end
 from enactive.evaluation.claims.runner import Execute, Listener
 from enactive.evaluation.claims.units import Record, Request
@@ -25,21 +23,10 @@ def on_ray(address: str | None = None, cores: int | None = None) -> Execute:
     Raises:
         ModuleNotFoundError: Ray is not installed.
     """
-    ray: Any = importlib.import_module("ray")
+    cluster.installed()
 
     def execute(requests: Sequence[Request], listener: Listener) -> None:
-        mine = not ray.is_initialized()
-        if mine:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-            local: dict[str, Any] = {} if address else {"num_cpus": cores}
-            ray.init(
-                address=address or "local",
-                include_dashboard=False,
-                logging_level="warning",
-                log_to_driver=False,
-                **local,
-            )
-        try:
+        with cluster.connected(address, cores) as ray:
             # A failed unit is a record; a lost machine is tried again elsewhere.
             task = ray.remote(num_cpus=1, max_retries=2)(_run)
             waiting = [task.remote(request) for request in requests]
@@ -47,9 +34,6 @@ def on_ray(address: str | None = None, cores: int | None = None) -> Execute:
                 ready, waiting = ray.wait(waiting)
                 for reference in ready:
                     listener(ray.get(reference))
-        finally:
-            if mine:
-                ray.shutdown()
 
     return execute
 
