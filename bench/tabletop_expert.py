@@ -1,9 +1,10 @@
 """How often the tabletop's expert succeeds, by family and by perturbation, with intervals.
 
-    python bench/tabletop_expert.py [--episodes 20] [--perturbations] [--arm gantry]
+    python bench/tabletop_expert.py [--episodes 20]
 
-Without perturbations every task of a family is tried in turn until the family has so many episodes
-(at least one a task); with them, as many episodes are spread over the tasks that each applies to.
+Every task of a family is tried in turn until the family has so many episodes (at least one a task),
+with both arms and all their controls; with the first of them, as many episodes under each
+perturbation are spread over the tasks that it applies to. Seeds are 0, 1, ... in each row.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from enactive.evaluation.files import write_atomically
 from enactive.evaluation.statistics import wilson
 from enactive.observations import Task
+from enactive.worlds.tabletop.arms import ARMS
 from enactive.worlds.tabletop.control import CONTROLS
 from enactive.worlds.tabletop.expert import expert_action
 from enactive.worlds.tabletop.perturbations import PERTURBATIONS, applicable
@@ -46,40 +49,39 @@ def row(world: Tabletop, names: list[str], perturbations: tuple[str, ...], count
     return {"successes": sum(won), "episodes": count, "interval": [interval.low, interval.high]}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--perturbations", action="store_true")
-    parser.add_argument("--arm", default="gantry")
-    parser.add_argument("--control", default="ee_delta", choices=[*CONTROLS])
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    config = Tabletop.Config(
-        arm=arguments.arm, control=arguments.control, cameras=(), states=("proprio",)
-    )
+def table(arm: str, control: str, perturbed: bool, count: int) -> dict[str, Any]:
+    """Family, or perturbation, to its row."""
+    config = Tabletop.Config(arm=arm, control=control, cameras=(), states=("proprio",))
     world = config.build()
-    table: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for family in Family:
         names = [task.name for task in TASKS.values() if task.family is family]
-        table[family.value] = row(world, names, (), arguments.episodes)
-        print(family.value, json.dumps(table[family.value]), flush=True)
-    if arguments.perturbations:
-        for perturbation in PERTURBATIONS:
-            name = perturbation.name
-            names = [task.name for task in TASKS.values() if name in applicable(task)]
-            table[name] = row(world, names, (name,), arguments.episodes)
-            print(name, json.dumps(table[name]), flush=True)
+        found[family.value] = row(world, names, (), count)
+    for perturbation in PERTURBATIONS if perturbed else ():
+        names = [t.name for t in TASKS.values() if perturbation.name in applicable(t)]
+        found[perturbation.name] = row(world, names, (perturbation.name,), count)
     world.close()
-    result = {
+    for name, entry in found.items():
+        print(f"{arm} {control} {name}: {entry['successes']}/{entry['episodes']}", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--episodes", type=int, default=20, help="of each row")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {
+        "command": f"python bench/tabletop_expert.py --episodes {arguments.episodes}",
         "mujoco": importlib.metadata.version("mujoco"),
-        "arm": arguments.arm,
-        "control": arguments.control,
-        "table": table,
+        "arms": [],
     }
+    for arm in ARMS:
+        for control in CONTROLS:
+            rows = table(arm, control, not result["arms"], arguments.episodes)
+            result["arms"].append({"arm": arm, "control": control, "rows": rows})
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n")
-    temporary.replace(arguments.out)
+    write_atomically(arguments.out, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ A table stands between two comments of a page, ``<!-- table: NAME -->`` and ``<!
 
 ``heads``: success and its intervals from the claim discrete-diffusion-vla, passes, milliseconds and
 memory of the same heads from ``bench/heads.py``. ``bake-off``: the claim action-tokenization.
-Intervals are Student's t over seeds, 95 %.
+Intervals are Student's t over seeds, 95 %. The tables of worlds are in ``world_tables.py``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import world_tables
 
 from enactive.evaluation.statistics import student_t
 from enactive.systems import bakeoff
@@ -93,7 +96,21 @@ def bake_off() -> str:
     return markdown(titles, [row for _, row in scored])
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"heads": heads, "bake-off": bake_off}
+def _expert_of(world: str) -> str:
+    return markdown(*world_tables.expert_of(world))
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "heads": heads,
+    "bake-off": bake_off,
+    "worlds": lambda: markdown(*world_tables.worlds()),
+    "tabletop-speed": lambda: markdown(*world_tables.tabletop_speed()),
+    "tabletop-expert": lambda: markdown(*world_tables.tabletop_expert()),
+    **{
+        f"expert-{name}": partial(_expert_of, name)
+        for name in ("babyai", "crafter", "vizdoom", "so101", "metaworld")
+    },
+}
 
 
 def result(system: str) -> Units:

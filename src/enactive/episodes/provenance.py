@@ -88,7 +88,7 @@ def provenance(
         packages=package_versions(),
         python=platform.python_version(),
         platform=f"{platform.system()}-{platform.release()}-{platform.machine()}",
-        processor=_processor(),
+        processor=processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
         threads=torch_threads(),
         worlds={spec.name: {"version": spec.version, **dict(spec.provenance)} for spec in worlds},
@@ -136,7 +136,8 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The model of this machine's processor."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

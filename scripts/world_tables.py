@@ -1,0 +1,120 @@
+"""The tables of worlds, from ``bench/results``: speed, and how often experts succeed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from enactive.evaluation.statistics import wilson
+from enactive.worlds.tabletop.perturbations import AXES
+from enactive.worlds.tabletop.tasks import Family
+
+RESULTS = Path(__file__).resolve().parent.parent / "bench" / "results"
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Titles and rows."""
+
+
+def worlds() -> Table:
+    """Every world of ``bench/worlds.py``: tasks, speed, the expert over all its tasks."""
+    rows: list[list[str]] = []
+    for name, found in sorted(loaded("worlds")["worlds"].items()):
+        speed, expert = found["speed"], found.get("expert", {"tasks": {}})
+        counted = [one for one in expert["tasks"].values() if "successes" in one]
+        total = rate(
+            sum(one["successes"] for one in counted), sum(one["episodes"] for one in counted)
+        )
+        rows.append(
+            [
+                f"`{name}`", f"{speed['tasks']}", per_second(speed["state"]),
+                per_second(speed["pictures"]), ", ".join(speed["cameras"]),
+                f"{len(counted)}" if counted else "", total,
+            ]
+        )  # fmt: skip
+    titles = (
+        "world", "tasks", "steps/s, no pictures", "steps/s, pictures", "pictures",
+        "tasks with an expert", "its successes",
+    )  # fmt: skip
+    return titles, rows
+
+
+def expert_of(name: str) -> Table:
+    """The tasks of one world in which its expert failed at least once, worst first."""
+    tasks = loaded("worlds")["worlds"][name]["expert"]["tasks"]
+    failed = {
+        task: one for task, one in tasks.items() if one.get("successes") != one.get("episodes")
+    }
+    rows = [
+        [f"`{task}`", rate(one["successes"], one["episodes"])]
+        for task, one in sorted(failed.items(), key=lambda item: item[1]["successes"])
+    ]
+    rest = [one for task, one in tasks.items() if task not in failed and "successes" in one]
+    if rest:
+        rows.append([f"each of the other {len(rest)}", rate(*_only(rest))])
+    return ("task", "successes of its expert"), rows
+
+
+def _only(same: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    [[successes, episodes]] = {(one["successes"], one["episodes"]) for one in same}
+    return successes, episodes
+
+
+def tabletop_speed() -> Table:
+    """Control steps per second of processor time."""
+    parts = loaded("tabletop")["parts"]
+    rows: list[list[str]] = []
+    for name, found in parts.items():
+        whole = found.get("all", found)
+        [value] = [v for k, v in whole.items() if k.endswith("_per_processor_second")]
+        unit = "episodes" if "episodes_per_second" in whole else "steps"
+        each = [v["steps_per_processor_second"] for k, v in found.items() if k in list(Family)]
+        spread = f"{min(each):,.0f} to {max(each):,.0f}" if each else ""
+        rows.append([name, f"{value:,.0f} {unit}", spread])
+    return ("", "per second of one core", "by family"), rows
+
+
+def tabletop_expert() -> Table:
+    """Successes of the expert by perturbation; the families go before."""
+    arms = loaded("tabletop_expert")["arms"]
+    families = [family.value for family in Family]
+    rows = [
+        [f"`{one['arm']}`, `{one['control']}`, no perturbation", _sum(one["rows"], families)]
+        for one in arms
+    ]
+    first = arms[0]
+    for axis in AXES:
+        levels = [name for name in first["rows"] if name.rpartition("-")[0] == axis]
+        rows += [
+            [f"`{first['arm']}`, `{first['control']}`, `{name}`", _sum(first["rows"], [name])]
+            for name in levels
+        ]
+    return ("arm, control", "successes of the expert"), rows
+
+
+def _sum(found: Mapping[str, Any], names: Sequence[str]) -> str:
+    return rate(
+        sum(found[name]["successes"] for name in names),
+        sum(found[name]["episodes"] for name in names),
+    )
+
+
+def loaded(name: str) -> Any:
+    """A file of results."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def per_second(speed: Mapping[str, float] | None) -> str:
+    """Steps per second of processor time; empty where it was not measured."""
+    return "" if speed is None else f"{speed['per_processor_second']:,.0f}"
+
+
+def rate(successes: int, episodes: int) -> str:
+    """``19/20, 95 % (76 to 99)``, Wilson's interval."""
+    if not episodes:
+        return ""
+    found = wilson(successes, episodes)
+    return (
+        f"{successes}/{episodes}, {100 * found.estimate:.1f} % "
+        f"({100 * found.low:.1f} to {100 * found.high:.1f})"
+    )
