@@ -2,8 +2,8 @@
 
 Episodes are real: the random policy in PushT with its picture, and in all 53 tasks of the tabletop
 with two, where each task has clips in the report; recorded step by step. The page is opened in
-headless Chromium, from a fresh profile each time; what is measured is the page's own clock, from the
-beginning of its navigation until everything is loaded and laid out.
+headless Chromium, from a fresh profile each time; what is measured is the page's own clock, from
+the beginning of its navigation until everything is loaded and laid out.
 
     python bench/report.py [--episodes 1000] [--repeats 5]
 """
