@@ -37,7 +37,11 @@ from enactive.worlds.trials import sample
 from enactive.worlds.world import World
 
 RESULTS = Path(__file__).resolve().parent / "results" / "worlds.json"
-LEFT_OUT = {"gymnasium": "any environment", "metaworld_interface": "Meta-World, other controls"}
+LEFT_OUT = {
+    "gymnasium": "any environment",
+    "metaworld_interface": "Meta-World, other controls",
+    "perturbed": "any world, perturbed",
+}
 """Registered worlds that are no benchmark of their own."""
 EXPERTS_ELSEWHERE = {"libero": "bench/libero_experts.py"}
 WARM_UP = 20

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,7 +73,9 @@ class Arguments:
     wording: Literal["held_out", "training", "canonical"] = "held_out"
     """Which wordings of the instructions the policy is told."""
     probe: tuple[str, ...] = ()
-    """Perturbations of the world, or "all": every episode is run again under each; a+b is both."""
+    """Perturbations: every episode is run again under each; a+b is both. Of the world ("all": each
+    of them), or of pictures and commands in any world: blur, noise, exposure, cutout, latency, gain
+    and actuation, e.g. blur-2 latency-1."""
     swap: tuple[str, ...] = ()
     """Two tasks that share a scene: episodes of each are also run with the other's instruction."""
     swap_stop: tuple[str, ...] = ()
@@ -222,6 +225,11 @@ def evaluate_policy(arguments: Arguments) -> int:
     world = _world_of(suite, arguments.world, found.world)
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
+    probes = [
+        *(name.split("+") for name in arguments.probe),
+        *(suite.perturbations if suite else ()),
+    ]
+    world = _disturbed(world, itertools.chain(*probes))
     with wiring():
         execute = _on_ray(arguments) if arguments.ray else locally
         pool = WorldPool(world, 0 if arguments.ray else arguments.workers)
@@ -287,10 +295,21 @@ def _on_ray(arguments: Arguments) -> Execute:
     )
 
 
+def _disturbed(world: Any, perturbations: Iterable[str]) -> Any:
+    """The world with those perturbations that it knows nothing of, if probes ask for any."""
+    from enactive.worlds.perturbed import PerturbedWorld, is_registered
+
+    axes = dict.fromkeys(name.rpartition("-")[0] for name in perturbations if is_registered(name))
+    return PerturbedWorld.Config(world=world, axes=tuple(axes)) if axes else world
+
+
 def _probes(wanted: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, ...]]:
     names = known if tuple(wanted) == ("all",) else wanted
     if not names:
-        raise UserError("--probe all: the world declares no perturbations")
+        raise UserError(
+            "--probe all: the world declares no perturbations; name some that fit any world, e.g. "
+            "--probe blur-2 latency-2"
+        )
     return [tuple(name.split("+")) for name in names]
 
 

@@ -125,9 +125,9 @@ class ReplayedWorld(ABC):
             "instruction": episode.task.instruction,
             "perturbations": episode.task.perturbations,
             "seed": episode.seed,
-            "actions": [_packed(action) for action in episode.actions],
+            "actions": [packed(action) for action in episode.actions],
         }
-        payload: bytes = msgpack.packb(state)
+        payload: Any = msgpack.packb(state)
         return Snapshot(world=self._spec.name, payload=payload)
 
     def restore(self, snapshot: Snapshot) -> Observation:
@@ -147,7 +147,7 @@ class ReplayedWorld(ABC):
         self.reset(task, state["seed"])
         episode = self._running()
         for action in state["actions"]:
-            outcome, _ = self._execute(episode, _unpacked(action))
+            outcome, _ = self._execute(episode, unpacked(action))
             episode.holding = outcome.holding
         return self._observe()
 
@@ -185,12 +185,13 @@ class _Episode:
     over: bool = False
 
 
-def _packed(action: Any) -> Any:
+def packed(action: Any) -> Any:
     """An action as msgpack takes it: a choice, a mapping, or the bytes of a vector."""
     if isinstance(action, np.ndarray):
         return np.asarray(action, np.float32).tobytes()
     return int(action) if isinstance(action, np.integer) else action
 
 
-def _unpacked(packed: Any) -> Any:
-    return np.frombuffer(packed, np.float32) if isinstance(packed, bytes) else packed
+def unpacked(value: Any) -> Any:
+    """The action that :func:`packed` was given."""
+    return np.frombuffer(value, np.float32) if isinstance(value, bytes) else value
