@@ -225,11 +225,8 @@ def evaluate_policy(arguments: Arguments) -> int:
     world = _world_of(suite, arguments.world, found.world)
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
-    probes = [
-        *(name.split("+") for name in arguments.probe),
-        *(suite.perturbations if suite else ()),
-    ]
-    world = _disturbed(world, itertools.chain(*probes))
+    asked = itertools.chain(arguments.probe, *(suite.perturbations if suite else ()))
+    world = _disturbed(world, asked)
     with wiring():
         execute = _on_ray(arguments) if arguments.ray else locally
         pool = WorldPool(world, 0 if arguments.ray else arguments.workers)
@@ -299,7 +296,8 @@ def _disturbed(world: Any, perturbations: Iterable[str]) -> Any:
     """The world with those perturbations that it knows nothing of, if probes ask for any."""
     from enactive.worlds.perturbed import PerturbedWorld, is_registered
 
-    axes = dict.fromkeys(name.rpartition("-")[0] for name in perturbations if is_registered(name))
+    names = (name for several in perturbations for name in several.split("+"))
+    axes = dict.fromkeys(name.rpartition("-")[0] for name in names if is_registered(name))
     return PerturbedWorld.Config(world=world, axes=tuple(axes)) if axes else world
 
 
