@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from enactive.observations import Camera, ObservationSpec, StateVector, TaskSpec
 from enactive.registry import suggest
 from enactive.seeding import child_seed
 from enactive.worlds.replayed import Outcome, ReplayedWorld, View
+from enactive.worlds.vizdoom_scene import KINDS, OBJECTS, TRUTH, Wall, speed_of, truth_of, walls_of
 from enactive.worlds.world import EventSpec, WorldSpec
 
 TICS = 4
@@ -114,26 +115,6 @@ STATUS = StateVector(
     name="proprio", names=("health", "ammo"), unit="points; shots left, -1 without a weapon"
 )
 
-OBJECTS = 64
-"""Most objects of a scene that the truth lists."""
-
-KINDS = {
-    "Cacodemon": 1, "Demon": 1, "MarineChainsawVzd": 1, "DoomImp": 1, "Zombieman": 1,
-    "ShotgunGuy": 1, "ChaingunGuy": 1, "Medikit": 2, "GreenArmor": 3, "DoomImpBall": 4,
-}  # fmt: skip
-"""Object of the engine to what the players take it for: 1 a living enemy, 2 a medkit, 3 the vest,
-4 a fireball. Others (corpses, puffs) are left out."""
-
-TRUTH = StateVector(
-    name="vizdoom",
-    names=(
-        "x", "y", "angle", "health", "ammo", "attack_ready",
-        *(f"object{i}.{what}" for i in range(OBJECTS) for what in ("kind", "x", "y")),
-    ),
-    unit="mixed: map units, degrees anticlockwise from x, kinds as in KINDS, 0 where there is none",
-)  # fmt: skip
-"""Where the player is and what is around it."""
-
 EVENTS = (
     EventSpec(name="success", description="the sum of rewards reached the scenario's goal"),
     EventSpec(name="killed", description="a monster was killed"),
@@ -180,6 +161,7 @@ class ViZDoom(ReplayedWorld):
         self._files: tempfile.TemporaryDirectory[str] | None = None
         self._scenario = ""
         self._buttons: list[str] = []
+        self._walls: list[Wall] = []
         self._seen: _Seen | None = None
         self._steps = 0
         super().__init__(_spec(config))
@@ -203,6 +185,8 @@ class ViZDoom(ReplayedWorld):
         self._game.set_seed(child_seed(seed, "vizdoom", task.name) % 2**31)
         self._game.new_episode()
         self._steps = 0
+        if self._config.privileged:
+            self._walls = walls_of(self._game.get_state().sectors)
         self._seen = self._look(None)
         return ()
 
@@ -253,20 +237,34 @@ class ViZDoom(ReplayedWorld):
         state = game.get_state()
         if state is None:
             assert before is not None
-            return _Seen(before.picture, status, kills, before.truth)
-        truth = np.zeros(TRUTH.size)
-        if self._config.privileged:
-            own = (variables.POSITION_X, variables.POSITION_Y, variables.ANGLE)
-            truth[:3] = [game.get_game_variable(variable) for variable in own]
-            truth[3:6] = [*status, game.get_game_variable(variables.ATTACK_READY)]
-            things = [
-                (KINDS[thing.name], thing.position_x, thing.position_y)
-                for thing in state.objects
-                if thing.name in KINDS
-            ][:OBJECTS]
-            truth[6 : 6 + 3 * len(things)] = np.ravel(things)
+            return _Seen(before.picture, status, kills, before.truth, before.places)
         picture = np.array(state.screen_buffer, np.uint8)
-        return _Seen(picture, status, kills, truth)
+        places = {thing.id: (thing.position_x, thing.position_y) for thing in state.objects or ()}
+        truth = self._truth(state, status, before.places if before else {})
+        return _Seen(picture, status, kills, truth, places)
+
+    def _truth(
+        self, state: Any, status: tuple[float, float], before: Mapping[int, tuple[float, float]]
+    ) -> NDArray[np.float64]:
+        """Where everything is; ``before`` says where objects were a step ago."""
+        if not self._config.privileged:
+            return np.zeros(TRUTH.size)
+        import vizdoom
+
+        variables = vizdoom.GameVariable
+        moving = (
+            variables.POSITION_X, variables.POSITION_Y, variables.ANGLE,
+            variables.VELOCITY_X, variables.VELOCITY_Y,
+        )  # fmt: skip
+        own = [float(self._game.get_game_variable(one)) for one in moving]
+        ready = float(self._game.get_game_variable(variables.ATTACK_READY))
+        things = [
+            (KINDS[one.name], one.position_x, one.position_y, one.angle,
+             *speed_of(one, before, TICS))
+            for one in state.objects
+            if one.name in KINDS
+        ]  # fmt: skip
+        return truth_of([*own, *status, ready], things[:OBJECTS], self._walls)
 
     def _view(self) -> View:
         seen = self._latest
@@ -286,13 +284,15 @@ class _Seen:
     status: tuple[float, float]
     kills: int
     truth: NDArray[np.float64]
+    places: dict[int, tuple[float, float]]
+    """Number of an object to where it is."""
 
 
 def _steps(name: str) -> int:
     return -(-SCENARIOS[name].tics // TICS)
 
 
-def _open(name: str, objects: bool, directory: str) -> Any:
+def _open(name: str, truth: bool, directory: str) -> Any:
     """A running engine with the scenario loaded; it leaves its files in ``directory``, not in the
     one that the process happens to be in."""
     import vizdoom
@@ -304,7 +304,8 @@ def _open(name: str, objects: bool, directory: str) -> Any:
     game.set_mode(vizdoom.Mode.PLAYER)
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
-    game.set_objects_info_enabled(objects)
+    game.set_objects_info_enabled(truth)
+    game.set_sectors_info_enabled(truth)
     if vizdoom.Button.TURN_LEFT in game.get_available_buttons():
         game.add_available_button(vizdoom.Button.TURN_LEFT_RIGHT_DELTA)
         game.add_available_button(vizdoom.Button.LOOK_UP_DOWN_DELTA)
