@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from enactive.worlds.checks import check_world
-from enactive.worlds.crafter import ACTIONS, ITEMS, Crafter
+from enactive.worlds.crafter import ACTIONS, ITEMS, TRUTH, Crafter
+from enactive.worlds.crafter_garden import hidden
 from enactive.worlds.crafter_instructions import HELD_OUT, TRAINING
-from enactive.worlds.crafter_player import Scene, expert_action
+from enactive.worlds.crafter_player import expert_action
+from enactive.worlds.crafter_scene import FREE, Scene, beside, id_of
 from enactive.worlds.world import Step
 
 STATES = Crafter.Config(cameras=(), states=("proprio", "nearby"))
@@ -59,6 +61,43 @@ def test_the_player_works_back_from_an_iron_pickaxe() -> None:
     world.close()
 
 
+def test_the_player_grows_a_plant_behind_stones() -> None:
+    world = STATES.build()
+    steps = play(world, "eat_plant", 19)
+    assert steps[-1].success and "eat_plant" in steps[-1].events
+    planted = next(i for i, step in enumerate(steps) if "place_plant" in step.events)
+    scenes = [Scene.read(step.observation.privileged["crafter"]) for step in steps]
+    ripe = next(i for i, scene in enumerate(scenes) if scene.ripe)
+    assert ripe - planted == 301  # it was close enough to it all the time
+    assert sum(hidden(scene) for scene in scenes[planted:ripe]) > 150
+    sides = beside(scenes[planted].ahead)
+    walled = [scene.at in sides or all(scene.kind(one) not in FREE for one in sides)
+              for scene in scenes[planted + 30 : ripe]]  # fmt: skip
+    assert all(walled)
+    world.close()
+
+
+def test_a_hole_with_a_way_in_is_no_hiding_place() -> None:
+    truth = np.full((64, 64), id_of("stone"), np.float64)
+    truth[30, 30:32], truth[30, 33] = id_of("path"), id_of("plant")
+    own = np.zeros(TRUTH.size - truth.size)
+    own[:4] = 30, 30, 0, 1
+
+    def scene() -> Scene:
+        truth[30, 30] = id_of("player")
+        return Scene.read(np.concatenate([truth.ravel(), own]))
+
+    assert hidden(scene())
+    truth[29, 31] = id_of("zombie")
+    assert not hidden(scene())
+    truth[20:30, 31] = id_of("grass")
+    assert not hidden(scene())
+    truth[20:30, 31], truth[30, 33], truth[30, 60] = (
+        id_of("stone"), id_of("stone"), id_of("plant")
+    )  # fmt: skip
+    assert not hidden(scene())  # nothing grows so far away
+
+
 def test_drawing_changes_nothing_not_even_at_night() -> None:
     """The package draws the noise of the night from the generator that moves the creatures."""
     seen, blind = Crafter.Config(image_size=18).build(), Crafter.Config(cameras=()).build()
@@ -96,7 +135,7 @@ def test_refusals(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Crafter.Config(**fields).build()
     with pytest.raises(KeyError, match="collect_wood"):
-        expert_action("collect_would", np.zeros(4117))
+        expert_action("collect_would", np.zeros(TRUTH.size))
 
 
 def play(world: Crafter, task: str, seed: int) -> list[Step]:

@@ -65,9 +65,9 @@ TRUTH = StateVector(
     name="crafter",
     names=(
         *(f"{x},{y}" for x in range(AREA) for y in range(AREA)),
-        "player.x", "player.y", "facing.x", "facing.y", "sleeping", *ITEMS,
+        "player.x", "player.y", "facing.x", "facing.y", "sleeping", "ripe", *ITEMS,
     ),
-    unit="mixed: ids of what is where, cells, counts",
+    unit="mixed: ids of what is where, cells, counts; ripe is 1 if a plant can be eaten",
 )  # fmt: skip
 """The whole map, which the scripted player reads."""
 
@@ -164,7 +164,7 @@ class Crafter(ReplayedWorld):
 
     def _truth(self) -> NDArray[np.float64]:
         player = self._game.player
-        own = [*player.pos, *player.facing, player.sleeping]
+        own = [*player.pos, *player.facing, player.sleeping, self._game.ripe]
         own += [player.inventory[item] for item in ITEMS]
         return np.concatenate([self._game.semantic().ravel(), own]).astype(np.float64)
 

@@ -68,6 +68,11 @@ class Game(crafter.Env):
         return self._player
 
     @property
+    def ripe(self) -> bool:
+        """Whether there is a plant that can be eaten; its picture differs."""
+        return any(isinstance(one, objects.Plant) and one.ripe for one in self._world.objects)
+
+    @property
     def unlocked(self) -> set[str]:
         """Names of the achievements of this game."""
         return self._unlocked

@@ -3,34 +3,34 @@
 The package ships no player. This one is a function of the state: to make a wooden pickaxe it needs
 wood and a table, to place a table it needs wood, to get wood it walks to the nearest tree. What
 must be at hand comes from the game's own tables. It keeps itself alive on the way: it hits zombies
-that stand next to it, and eats, drinks and sleeps before it must.
+that stand next to it, and eats, drinks and sleeps before it must. How it grows a plant is in
+:mod:`~enactive.worlds.crafter_garden`.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from enactive.registry import suggest
-from enactive.worlds.crafter import ACTIONS, AREA, ITEMS
+from enactive.worlds.crafter import ACTIONS
+from enactive.worlds.crafter_garden import STONES, fortify, hidden, plant, tend, wait
 from enactive.worlds.crafter_instructions import TRAINING
+from enactive.worlds.crafter_scene import FREE, MOVES, Scene, add, face, go, go_and_do, use, wander
 
-Cell = tuple[int, int]
-
-MOVES: dict[Cell, str] = {
-    (-1, 0): "move_left", (1, 0): "move_right", (0, -1): "move_up", (0, 1): "move_down"
-}  # fmt: skip
-DIGGABLE = ("stone", "coal", "iron", "diamond", "table", "furnace")
-FREE = ("grass", "path", "sand")
 LOW = 3
 """Of food and drink: what it has at most when it goes for more."""
 TIRED = 1
 """Of energy: what it has at most when it sleeps, if no zombie is near."""
+FED = 6
+"""Of food and drink: what it has at most when it goes for more before it plants."""
+OUT_BY_DAY = 5
+"""Of food and drink: what it has at most when it leaves its hole for more. By night it stays."""
+SIGHT = 10
+"""Cells around in which a zombie means that it is night."""
 
 
 def expert_action(task_name: str, privileged: NDArray[np.float64]) -> int:
@@ -38,7 +38,7 @@ def expert_action(task_name: str, privileged: NDArray[np.float64]) -> int:
 
     Args:
         task_name: name of the achievement.
-        privileged: ``float64 (4117,)``, the observation's ``privileged["crafter"]``.
+        privileged: ``float64 (4118,)``, the observation's ``privileged["crafter"]``.
 
     Returns:
         Index of one of the 17 actions.
@@ -52,58 +52,36 @@ def expert_action(task_name: str, privileged: NDArray[np.float64]) -> int:
     return ACTIONS.index(_stay_alive(scene, task_name) or _achieve(scene, task_name) or "noop")
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """The state in the game's words."""
-
-    map: NDArray[np.int64]
-    """``(64, 64)``, x first: ids."""
-    at: Cell
-    facing: Cell
-    sleeping: bool
-    has: dict[str, int]
-
-    @classmethod
-    def read(cls, truth: NDArray[np.float64]) -> Scene:
-        own = truth[AREA * AREA :].astype(int).tolist()
-        return cls(
-            map=truth[: AREA * AREA].reshape(AREA, AREA).astype(np.int64),
-            at=(own[0], own[1]),
-            facing=(own[2], own[3]),
-            sleeping=bool(own[4]),
-            has=dict(zip(ITEMS, own[5:], strict=True)),
-        )
-
-    def kind(self, cell: Cell) -> str:
-        from enactive.worlds.crafter_engine import KINDS
-
-        x, y = cell
-        return KINDS[self.map[x, y]] if 0 <= x < AREA and 0 <= y < AREA else "outside"
-
-    @property
-    def ahead(self) -> Cell:
-        return _add(self.at, self.facing)
-
-    def exists(self, kind: str) -> bool:
-        return bool((self.map == _id(kind)).any())
-
-    def near(self, kind: str, distance: int) -> bool:
-        """Whether ``kind`` is in the square of cells at most ``distance`` away."""
-        (x, y), d = self.at, distance
-        return bool((self.map[max(x - d, 0) : x + d + 1, max(y - d, 0) : y + d + 1]
-                     == _id(kind)).any())  # fmt: skip
-
-
 def _stay_alive(scene: Scene, task: str) -> str | None:
     if scene.sleeping:
         return "noop"
     for move in MOVES:
-        if scene.kind(_add(scene.at, move)) == "zombie":
-            return _use(scene, move)
-    if scene.has["drink"] <= LOW and scene.exists("water"):
-        return _go_and_do(scene, "water")
-    if scene.has["food"] <= LOW and scene.exists("cow"):
-        return _go_and_do(scene, "cow")
+        if scene.kind(add(scene.at, move)) == "zombie":
+            return use(scene, move)
+    if task == "eat_plant" and scene.exists("plant"):
+        return _guard(scene)
+    return _need(scene, task)
+
+
+def _guard(scene: Scene) -> str | None:
+    """Keep the plant behind stones until it is ripe, and go for what is needed meanwhile."""
+    if scene.ripe:
+        return fortify(scene, leaving=False)
+    if scene.kind(scene.ahead) == "water" and scene.has["drink"] < 9:
+        return "do"  # as much as it can, for a long time
+    if hidden(scene):
+        # Who has nothing to eat or drink loses a point of health in 16 steps; zombies are quicker.
+        night = scene.near("zombie", SIGHT)
+        return None if night else _need(scene, "eat_plant", least=OUT_BY_DAY)
+    return fortify(scene, leaving=True) or _need(scene, "eat_plant")
+
+
+def _need(scene: Scene, task: str, least: int = LOW) -> str | None:
+    """What hunger, thirst and tiredness ask for, once there is no more than ``least``."""
+    if scene.has["drink"] <= least and scene.exists("water"):
+        return go_and_do(scene, "water")
+    if scene.has["food"] <= least and scene.exists("cow"):
+        return go_and_do(scene, "cow")
     if scene.has["energy"] <= TIRED and task != "wake_up" and not scene.near("zombie", 6):
         return "sleep"
     return None
@@ -114,7 +92,7 @@ def _achieve(scene: Scene, goal: str) -> str | None:
     verb, _, what = goal.partition("_")
     rules: dict[str, Callable[[Scene, str], str | None]] = {
         "collect": _collect, "place": _place, "make": _make, "eat": _eat,
-        "defeat": lambda scene, creature: _go_and_do(scene, creature) or _with_pickaxe(scene),
+        "defeat": lambda scene, creature: go_and_do(scene, creature) or _with_pickaxe(scene),
         "wake": lambda scene, _: "sleep" if scene.has["energy"] < 9 else "noop",
     }  # fmt: skip
     return rules[verb](scene, what)
@@ -126,13 +104,28 @@ def _collect(scene: Scene, item: str) -> str | None:
     sources: dict[str, Any] = constants.collect
     material = next(name for name, rule in sources.items() if item in rule["receive"])
     missing = _get(scene, sources[material]["require"])
-    return missing or _go_and_do(scene, material) or _with_pickaxe(scene)
+    return missing or go_and_do(scene, material) or _with_pickaxe(scene)
 
 
 def _eat(scene: Scene, what: str) -> str | None:
     if what == "cow":
-        return _go_and_do(scene, "cow") or _wander(scene)
-    return _go_and_do(scene, "plant") or _place(scene, "plant")
+        return go_and_do(scene, "cow") or wander(scene)
+    return _grow(scene)
+
+
+def _grow(scene: Scene) -> str | None:
+    """Plant, with tools, stones and a full stomach; wait; eat."""
+    if scene.exists("plant"):
+        return (None if scene.ripe else wait(scene)) or tend(scene)
+    missing = _get(scene, {"wood_pickaxe": 1, "wood_sword": 1, "stone": STONES, "sapling": 1})
+    if missing:
+        return missing
+    if scene.has["food"] <= FED and scene.exists("cow"):
+        return go_and_do(scene, "cow")
+    thirsty = scene.has["drink"] <= FED and scene.exists("water")
+    if thirsty or (scene.has["drink"] < 9 and scene.kind(scene.ahead) == "water"):
+        return go_and_do(scene, "water")
+    return plant(scene)
 
 
 def _place(scene: Scene, what: str) -> str | None:
@@ -144,7 +137,7 @@ def _place(scene: Scene, what: str) -> str | None:
         return missing
     if scene.kind(scene.ahead) in rule["where"]:
         return f"place_{what}"
-    return _face(scene, [kind for kind in rule["where"] if kind in FREE])
+    return face(scene, [kind for kind in rule["where"] if kind in FREE])
 
 
 def _make(scene: Scene, what: str) -> str | None:
@@ -167,7 +160,7 @@ def _make(scene: Scene, what: str) -> str | None:
                 spare[item] = spare.get(item, 0) + amount
             if tool in absent or all(scene.has[item] >= n for item, n in spare.items()):
                 return _place(scene, tool)
-            return _go(scene, tool)
+            return go(scene, tool)
     return f"make_{what}"
 
 
@@ -183,79 +176,3 @@ def _get(scene: Scene, needs: dict[str, int]) -> str | None:
 def _with_pickaxe(scene: Scene) -> str | None:
     """What cannot be reached may be behind stone."""
     return None if scene.has["wood_pickaxe"] else _make(scene, "wood_pickaxe")
-
-
-def _go_and_do(scene: Scene, kind: str) -> str | None:
-    if scene.kind(scene.ahead) == kind:
-        return "do"
-    if kind in FREE:
-        return _face(scene, [kind])
-    return _go(scene, kind)
-
-
-def _face(scene: Scene, kinds: list[str]) -> str | None:
-    """Look at a free cell of one of ``kinds``: one looks where one went last."""
-    for move in (scene.facing, *MOVES):
-        if scene.kind(_add(scene.at, move)) in FREE:
-            beyond = _add(_add(scene.at, move), move)
-            if scene.kind(beyond) in kinds:
-                return MOVES[move]
-    return _go(scene, kinds[0]) or _wander(scene)
-
-
-def _go(scene: Scene, kind: str) -> str | None:
-    """The first action of the quickest way to a cell next to the nearest ``kind``, or to looking
-    at it; digging through stone counts as two steps more."""
-    target = _id(kind)
-    if not scene.exists(kind):
-        return None
-    digs = scene.has["wood_pickaxe"] > 0
-    queue: list[tuple[int, Cell, Cell | None]] = [(0, scene.at, None)]
-    best: dict[Cell, int] = {scene.at: 0}
-    while queue:
-        cost, cell, first = heapq.heappop(queue)
-        if cost > best[cell]:
-            continue
-        for move, following in _neighbours(cell):
-            if scene.map[following] == target:
-                return _use(scene, first or move, only_look=first is None)
-            kind_there = scene.kind(following)
-            price = 1 if kind_there in FREE else 3 if digs and kind_there == "stone" else 0
-            if price and cost + price < best.get(following, 1 << 30):
-                best[following] = cost + price
-                heapq.heappush(queue, (cost + price, following, first or move))
-    return None
-
-
-def _use(scene: Scene, move: Cell, *, only_look: bool = True) -> str:
-    """Look along ``move`` or, if one does and something is in the way, hit it."""
-    there = scene.kind(_add(scene.at, move))
-    blocked = there not in FREE
-    if scene.facing == move and blocked and (only_look or there == "stone"):
-        return "do"
-    return MOVES[move]
-
-
-def _wander(scene: Scene) -> str | None:
-    """Any free step, straight on if possible."""
-    for move in (scene.facing, *MOVES):
-        if scene.kind(_add(scene.at, move)) in FREE:
-            return MOVES[move]
-    return None
-
-
-def _neighbours(cell: Cell) -> Iterator[tuple[Cell, Cell]]:
-    for move in MOVES:
-        x, y = _add(cell, move)
-        if 0 <= x < AREA and 0 <= y < AREA:
-            yield move, (x, y)
-
-
-def _add(cell: Cell, move: Cell) -> Cell:
-    return cell[0] + move[0], cell[1] + move[1]
-
-
-def _id(kind: str) -> int:
-    from enactive.worlds.crafter_engine import KINDS
-
-    return KINDS.index(kind)
