@@ -15,6 +15,7 @@ from enactive.registry import Registry, UnknownPart
 from enactive.worlds.babyai import BabyAI
 from enactive.worlds.crafter import Crafter
 from enactive.worlds.metaworld import MetaWorld
+from enactive.worlds.questions.world import Questions
 from enactive.worlds.so101 import SO101
 from enactive.worlds.vizdoom import ViZDoom
 from enactive.worlds.world import PerturbationSpec
@@ -23,6 +24,7 @@ SPECS = {
     "babyai": BabyAI.Config(cameras=()),
     "crafter": Crafter.Config(cameras=()),
     "metaworld": MetaWorld.Config(cameras=()),
+    "questions": Questions.Config(cameras=()),
     "so101": SO101.Config(cameras=()),
     "vizdoom": ViZDoom.Config(cameras=()),
 }

@@ -154,3 +154,24 @@ def so101() -> Suite:
         tasks=tuple(TASKS),
         description="the tasks of lerobot-env-so101",
     )
+
+
+def pac() -> Suite:
+    """Questions on properties, affordances and constraints."""
+    return _questions("pac", "after PAC Bench (NeurIPS 2025): what things are, what can be done")
+
+
+def cfg() -> Suite:
+    """Fine-grained questions on actions."""
+    return _questions("cfg", "after CFG-Bench: how, in which order and why an arm did something")
+
+
+def eriq() -> Suite:
+    """Questions along the way of a task."""
+    return _questions("eriq", "after ERIQ: grounding, planning, errors and intent")
+
+
+def _questions(name: str, description: str) -> Suite:
+    from enactive.worlds.questions.catalogue import kinds_of
+
+    return Suite(name=name, world="questions", tasks=kinds_of(name), description=description)

@@ -203,7 +203,7 @@ def _snapshots(trial: Trial) -> Iterator[Finding]:
             )  # fmt: skip
         return
     actions = trial.actions()
-    half = max(1, (len(trial.first()) - 1) // 2)  # an episode may end on its own
+    half = (len(trial.first()) - 1) // 2  # an episode may end on its own, after one step too
     before = run(world, trial.task, trial.seed, actions[:half])
     taken = world.snapshot()
     after = list(follow(world, actions[half:]))

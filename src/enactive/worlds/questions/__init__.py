@@ -1,0 +1,1 @@
+"""Questions about tabletop scenes and episodes, as a world of episodes that are one answer long."""
