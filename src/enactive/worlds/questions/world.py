@@ -112,7 +112,7 @@ class Questions(ReplayedWorld):
         key = (task.name, seed)
         if key not in self._kept:
             item = make_item(task.name, seed)
-            self._kept[key] = (item, self._draw(item))
+            self._kept[key] = (item, self.draw(item))
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._item, self._pictures = self._kept[key]
@@ -133,7 +133,8 @@ class Questions(ReplayedWorld):
             instruction=self.item.text,
         )
 
-    def _draw(self, item: Item) -> dict[str, NDArray[np.uint8]]:
+    def draw(self, item: Item) -> dict[str, NDArray[np.uint8]]:
+        """The pictures of an item, stream to ``uint8 (S, S, 3)``, whether it is asked or not."""
         config = self._config
         if not config.cameras:
             return {}
