@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,16 +23,25 @@ class Arguments:
 
     Each POLICY is a run or checkpoint that `enactive train` made, or one of expert, random, hold;
     a policy named twice takes part twice, which tests the protocol itself. Aliases are drawn at
-    random and committed to first; the starts are shuffled, and within each the policies; outcomes
-    go to blind.jsonl under aliases, each entry with the hash of the one before; the aliases are
-    revealed last. --verify reads the log of a directory, says whether it proves all that, and
-    shows the rates and every paired difference.
+    random and committed to first; the starts are shuffled, and within each the policies, in groups
+    of up to eight, balanced; outcomes go to blind.jsonl under aliases, each entry with the hash of
+    the one before; the aliases are revealed last. --verify reads the log of a directory, says
+    whether it proves all that, and shows the rates and every paired difference.
+
+    With --raters people judge success. Everything is played first, and nothing is revealed; then
+    each of them runs --rate, sees alias, instruction and video of every trial, and answers. The
+    last one to hand in reveals the policies. Ratings are kept as they are given: one may stop at
+    any time, and go on with the same command.
 
     Examples:
       enactive blind runs/one runs/two runs/three --episodes 30 --out runs/blind
       enactive blind expert expert --tasks reach --out runs/aa
       enactive blind --verify runs/blind
       enactive blind --verify runs/blind --head 8f3a
+
+    Rated by two people, who also say how far failures came:
+      enactive blind runs/one runs/two --raters anna ben --stages touched lifted --out runs/rated
+      enactive blind --rate runs/rated --rater anna
     """
 
     policies: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="POLICY")] = ()
@@ -42,6 +52,14 @@ class Arguments:
     """Run nothing; check the log in this directory."""
     head: str | None = None
     """With --verify: the published hash of the log's last entry, or its first digits."""
+    raters: tuple[str, ...] = ()
+    """Who judges success, by name; by default the world's own test does."""
+    stages: tuple[str, ...] = ()
+    """With --raters: how far a failure may have come, in order."""
+    rate: Path | None = None
+    """Run nothing; rate the trials that were played in this directory."""
+    rater: str = ""
+    """With --rate: who rates; may be left out where there is one rater only."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks, or "all"; by default those of the first policy's training data."""
     episodes: int = 20
@@ -87,9 +105,13 @@ def read(argv: Sequence[str]) -> Arguments:
 
 
 def run(arguments: Arguments) -> int:
-    """Run the evaluation, or verify one."""
+    """Run the evaluation, or rate or verify one."""
     if arguments.verify is not None:
         return verify(arguments.verify, arguments.head)
+    if arguments.rate is not None:
+        from enactive.cli.rating import rate
+
+        return rate(arguments.rate, arguments.rater)
     return evaluate_blindly(arguments)
 
 
@@ -109,7 +131,7 @@ def verify(directory: Path, head: str | None) -> int:
 
 def evaluate_blindly(arguments: Arguments) -> int:
     """Run every policy on every start."""
-    from enactive.evaluation.blind import BlindError, run_blind
+    from enactive.evaluation.blind import BlindError, Judges, run_blind
     from enactive.evaluation.hash_chain import ChainBroken
     from enactive.evaluation.plan import check_unseen, evaluation_plan
     from enactive.evaluation.progress import progress_bar
@@ -148,10 +170,17 @@ def evaluate_blindly(arguments: Arguments) -> int:
         with progress_bar("blind", len(plan) * len(policies)) as listener:
             try:
                 run_blind(
-                    arguments.out, pool, policies, plan, rules=arguments.rules, listener=listener
-                )
+                    arguments.out, pool, policies, plan, rules=arguments.rules, listener=listener,
+                    judges=Judges(raters=arguments.raters, stages=arguments.stages),
+                )  # fmt: skip
             except (WiringError, ChainBroken, BlindError) as error:
                 raise UserError(str(error)) from error
+    if arguments.raters:
+        for rater in arguments.raters:
+            print(
+                f"to be rated: enactive blind --rate {arguments.out} --rater {shlex.quote(rater)}"
+            )
+        return 0
     return verify(arguments.out, None)
 
 

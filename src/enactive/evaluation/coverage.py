@@ -63,6 +63,7 @@ def coverage_table(
     yield from _one_rate(confidence)
     yield from _paired_difference(confidence)
     yield from _paired_ratio(generator, simulations, confidence)
+    yield from _agreement(confidence)
     yield from _means(generator, simulations, confidence)
     yield from _clustered_rate(generator, simulations, confidence)
     yield from _clustered_pairs(generator, simulations, confidence)
@@ -132,6 +133,24 @@ def _paired_ratio(
                 )
                 rates.append(float(inside(found, ratio)[place].mean()))
         yield _summary("paired_ratio", f"{pairs} pairs", "near", rates, simulations)
+
+
+def _agreement(confidence: float) -> Iterator[Coverage]:
+    for trials in (20, 50):
+        cells = np.stack(np.meshgrid(*[np.arange(trials + 1)] * 3, indexing="ij"), axis=-1)
+        a, b, c = cells[cells.sum(axis=-1) <= trials].T  # (N,) each
+        found = ends.kappa_ends(a, b, c, trials - a - b - c, confidence)
+        counts = np.stack([a, b, c, trials - a - b - c], axis=1)
+        rates: list[float] = []
+        for first, second in ((0.5, 0.5), (0.3, 0.3), (0.5, 0.6), (0.7, 0.6), (0.8, 0.8)):
+            for kappa in (0.2, 0.5, 0.8):
+                expected = first * second + (1 - first) * (1 - second)
+                both = (expected + kappa * (1 - expected) - 1 + first + second) / 2
+                truth = [both, first - both, second - both, 1 - first - second + both]
+                if min(truth) > 0:
+                    weights = stats.multinomial.pmf(counts, trials, truth)
+                    rates.append(float(weights @ inside(found, kappa)))
+        yield _summary("kappa", f"{trials} trials, two raters", "near", rates, 0)
 
 
 def _means(

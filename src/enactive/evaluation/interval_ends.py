@@ -118,6 +118,42 @@ def paired_ratio_ends(
     return low, high
 
 
+def kappa_ends(
+    both: ArrayLike,
+    only_first: ArrayLike,
+    only_second: ArrayLike,
+    neither: ArrayLike,
+    confidence: float,
+) -> Ends:
+    """The interval of Cohen's kappa of two raters, inside [-1, 1].
+
+    The large-sample interval after one imagined trial was added to each of the four cells.
+    """
+    a, b, c, d = np.broadcast_arrays(
+        *(np.asarray(x, np.float64) for x in (both, only_first, only_second, neither))
+    )
+    kappa, variance = _kappa(a + 1, b + 1, c + 1, d + 1)
+    half = normal_quantile(confidence) * np.sqrt(np.maximum(variance, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = _kappa(a, b, c, d)[0]
+    # The imagined trials must not push the estimate itself out.
+    low = np.fmin(np.maximum(kappa - half, -1.0), observed)
+    return low, np.fmax(np.minimum(kappa + half, 1.0), observed)
+
+
+def _kappa(a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array]:
+    """Kappa and its large-sample variance (Fleiss, Cohen & Everitt, 1969, equation 13)."""
+    n = a + b + c + d
+    first, second = (a + b) / n, (a + c) / n
+    expected = first * second + (1 - first) * (1 - second)
+    kappa = ((a + d) / n - expected) / (1 - expected)
+    agreeing = a * (1 - (first + second) * (1 - kappa)) ** 2
+    agreeing += d * (1 - (2 - first - second) * (1 - kappa)) ** 2
+    differing = b * (second + 1 - first) ** 2 + c * (1 - second + first) ** 2
+    spread = (agreeing + (1 - kappa) ** 2 * differing) / n
+    return kappa, (spread - (kappa - expected * (1 - kappa)) ** 2) / ((1 - expected) ** 2 * n)
+
+
 def student_t_ends(values: ArrayLike, confidence: float, floor: float = 0.0) -> Ends:
     """Student's interval of a mean of N values, ``(..., N)``."""
     array = np.asarray(values, dtype=np.float64)
