@@ -12,7 +12,7 @@ from enactive.evaluation.plan import FIRST_EVALUATION_SEED, plan_hash
 from enactive.evaluation.results import Evaluation
 from enactive.evaluation.suites import Suite, load_suite
 from enactive.registry import Registry, UnknownPart
-from enactive.worlds.babyai import BabyAI
+from enactive.worlds.babyai import BabyAI, level_ids, make
 from enactive.worlds.crafter import Crafter
 from enactive.worlds.metaworld import MetaWorld
 from enactive.worlds.questions.world import Questions
@@ -46,6 +46,25 @@ def test_metaworlds_lists_are_the_packages() -> None:
     assert len(ten.tasks) == 10 and len(fifty.tasks) == 50
     assert set(ten.tasks) < set(fifty.tasks)
     assert {"reach", "push", "pick-place", "door-open", "window-close"} < set(ten.tasks)
+
+
+def test_babyais_list_is_the_papers() -> None:
+    """The authors' list of the levels of the paper (docs/iclr19_levels.md of mila-iqia/babyai)."""
+    paper = (
+        "GoToObj", "GoToRedBall", "GoToRedBallGrey", "GoToLocal", "PutNextLocal", "PickupLoc",
+        "GoToObjMaze", "GoTo", "Pickup", "UnblockPickup", "Open", "Unlock", "PutNext", "Synth",
+        "SynthLoc", "GoToSeq", "SynthSeq", "GoToImpUnlock", "BossLevel",
+    )  # fmt: skip
+    tasks, ids = load_suite("babyai").tasks, level_ids()
+    assert len(paper) == 19 and len(tasks) == 18
+    assert set(tasks) == set(paper) - {"PutNext"} == set(paper) & set(ids)
+    assert {ids[task] for task in tasks} == {f"BabyAI-{task}-v0" for task in tasks}
+    rooms = {task: make(ids[task]).num_rows * make(ids[task]).num_cols for task in tasks}
+    assert {task for task, number in rooms.items() if number == 1} == set(
+        load_suite("babyai-small").tasks
+    )
+    bonus = [make(ids[name]) for name in ids if name.startswith("PutNextS")]
+    assert len(bonus) == 8 and all(env.num_rows * env.num_cols == 2 for env in bonus)
 
 
 def test_perturbed_episodes_have_their_baseline_in_the_plan() -> None:

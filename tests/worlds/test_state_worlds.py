@@ -135,3 +135,15 @@ def test_a_world_that_is_only_privileged_names_its_vectors() -> None:
     assert spec.states == ()
     assert [vector.name for vector in spec.privileged] == ["pusht"]
     world.close()
+
+
+def test_the_provenance_says_which_pygame_draws() -> None:
+    """Two packages install that module, and PushT's pictures differ between them."""
+    import pygame
+
+    world = PUSHT.build()
+    packages = world.spec.provenance["packages"]
+    world.close()
+    name = "pygame-ce" if hasattr(pygame, "IS_CE") else "pygame"
+    assert packages[name] == pygame.version.ver
+    assert len({"pygame", "pygame-ce"} & set(packages)) == 1

@@ -96,7 +96,12 @@ def _metaworld(name: str, ids: tuple[str, ...]) -> Suite:
 
 
 def babyai() -> Suite:
-    """The BabyAI paper's levels."""
+    """The BabyAI paper's levels, but for PutNext.
+
+    MiniGrid registers each of them as ``BabyAI-<name>-v0``. The paper's PutNext has 3 by 3 rooms;
+    the levels of MiniGrid whose names begin with PutNext have two rooms and are none of the
+    paper's.
+    """
     return Suite(
         name="babyai",
         world="babyai",
@@ -105,8 +110,8 @@ def babyai() -> Suite:
             "GoToObjMaze", "GoTo", "Pickup", "UnblockPickup", "Open", "Unlock", "Synth", "SynthLoc",
             "GoToSeq", "SynthSeq", "GoToImpUnlock", "BossLevel",
         ),
-        description="the levels of Chevalier-Boisvert et al. (ICLR 2019), without PutNext, which "
-        "MiniGrid does not have under that name",
+        description="18 of the 19 levels of Chevalier-Boisvert et al. (ICLR 2019): MiniGrid has no "
+        "PutNext in a maze",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ environment is brought in. Demonstrations come from :mod:`~enactive.worlds.pusht
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from enactive.configuration import added
 from enactive.observations import StateVector
 from enactive.registry import suggest
 from enactive.worlds.gymnasium_world import GymnasiumWorld
+from enactive.worlds.world import WorldSpec
 
 RATE_HZ = 10.0
 """10 physics steps of 10 ms each per control step."""
@@ -122,6 +123,11 @@ class PushT(GymnasiumWorld):
         self._start = config.start
         super().__init__(_mapping(config))
 
+    def _describe(self) -> WorldSpec:
+        spec = super()._describe()
+        packages = dict(spec.provenance["packages"]) | _pygame()
+        return replace(spec, provenance={**spec.provenance, "packages": packages})
+
     def _begin(self, seed: int) -> Any:
         seen = super()._begin(seed)
         if self._start == 1.0:
@@ -137,6 +143,15 @@ class PushT(GymnasiumWorld):
     def _look_up(self, seen: Any, key: str) -> Any:
         read = _READ.get(key)
         return super()._look_up(seen, key) if read is None else read(self._env.unwrapped)
+
+
+def _pygame() -> dict[str, str]:
+    """Which of two packages draws: pygame and pygame-ce install one module, and draw edges
+    differently."""
+    import pygame
+
+    ce = bool(getattr(pygame, "IS_CE", False))
+    return {"pygame-ce" if ce else "pygame": str(pygame.version.ver)}
 
 
 def _corners(env: Any) -> NDArray[np.float64]:

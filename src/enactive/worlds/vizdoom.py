@@ -69,7 +69,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "deadly_corridor": Scenario(
         goal=1000.0, tics=2100,
-        description="reach the vest: 1000 for it, the distance gained, -100 for dying",
+        description="to the vest: the distance gained, 1000 for it, -100 for dying",
         training=("get the vest at the end of the corridor", "fight your way to the green armour"),
         held_out=("make it through the hall to the armour", "reach what lies beyond the guards"),
     ),
