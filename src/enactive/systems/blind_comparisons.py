@@ -41,14 +41,14 @@ PROTECTED = "grouped blind"
 class Scale:
     """How much of everything."""
 
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)
-    starts: int = 40
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    starts: int = 32
     """In a bank."""
     levels: int = 8
     """Of wear."""
     rounds: int = 24
     """Of a comparison: starts that both policies play."""
-    comparisons: int = 1000
+    comparisons: int = 500
     """Of each kind that a unit puts together."""
 
 
