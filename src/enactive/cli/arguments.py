@@ -8,7 +8,7 @@ then the options are made from the configuration class registered under that nam
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -111,6 +111,35 @@ def choose_parts(
             raise UserError(f"--{option}: {error}") from error
         choices[option] = Choice(name, config_class(), option in given)
     return choices, rest
+
+
+def parse_with_parts(
+    arguments: type[T],
+    argv: Sequence[str],
+    command: str,
+    parts: Mapping[str, tuple[str, str | None]],
+    *,
+    recorded: Collection[str] = (),
+) -> T:
+    """Both stages of a command whose parts are fields of ``arguments`` under their options' names.
+
+    Args:
+        parts: as the ``options`` of :func:`choose_parts`.
+        recorded: parts that what the command reads was recorded with. They are None unless they
+            are named: options of another would be ignored. Help shows the default's.
+    """
+    choices, rest = choose_parts(argv, parts)
+    helping = "-h" in rest or "--help" in rest
+    return parse(
+        arguments,
+        rest,
+        command,
+        defaults={
+            name: one.config if name not in recorded or one.given or helping else None
+            for name, one in choices.items()
+        },
+        description=f"{documentation(arguments)}\n\n{describe_choices(parts, choices)}",
+    )
 
 
 def describe_choices(

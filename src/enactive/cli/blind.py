@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.arguments import parse_with_parts
 from enactive.cli.loading import cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
-from enactive.cli.trial import PARTS, chosen
+from enactive.cli.policies import find_policy
+from enactive.cli.trial import PARTS
 from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Rules
 
 
@@ -90,18 +91,7 @@ class Arguments:
 
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    choices, rest = choose_parts(argv, PARTS)
-    shown = choices["world"].given or "-h" in rest or "--help" in rest
-    return parse(
-        Arguments,
-        rest,
-        "blind",
-        defaults={
-            "world": choices["world"].config if shown else None,
-            "selection": choices["selection"].config,
-        },
-        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
-    )
+    return parse_with_parts(Arguments, argv, "blind", PARTS, recorded=("world",))
 
 
 def run(arguments: Arguments) -> int:
@@ -146,7 +136,8 @@ def evaluate_blindly(arguments: Arguments) -> int:
         raise UserError("--out names the directory of the evaluation, e.g. --out runs/blind")
     names = _distinct(arguments.policies)
     found = {
-        name: chosen(word, arguments) for name, word in zip(names, arguments.policies, strict=True)
+        name: find_policy(arguments, word)
+        for name, word in zip(names, arguments.policies, strict=True)
     }
     world = arguments.world or next((one.world for one in found.values() if one.world), None)
     if world is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.arguments import parse_with_parts
 from enactive.cli.loading import DATASET, JOURNAL, cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
 from enactive.evaluation.collect import DEMONSTRATION
@@ -52,14 +52,7 @@ class Arguments:
 
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    choices, rest = choose_parts(argv, PARTS)
-    return parse(
-        Arguments,
-        rest,
-        "collect",
-        defaults={"world": choices["world"].config},
-        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
-    )
+    return parse_with_parts(Arguments, argv, "collect", PARTS)
 
 
 def run(arguments: Arguments) -> int:

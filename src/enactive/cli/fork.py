@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.arguments import parse_with_parts
 from enactive.cli.loading import JOURNAL, check_recorded, recording_path
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import find_policy
@@ -64,14 +64,7 @@ class Arguments:
 
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    choices, rest = choose_parts(argv, PARTS)
-    return parse(
-        Arguments,
-        rest,
-        "fork",
-        defaults={"selection": choices["selection"].config},
-        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
-    )
+    return parse_with_parts(Arguments, argv, "fork", PARTS)
 
 
 def run(arguments: Arguments) -> int:

@@ -35,18 +35,18 @@ class Found:
     """JSON values kept with what it does."""
 
 
-def find_policy(arguments: Any) -> Found:
-    """The policy that ``arguments.policy`` names.
+def find_policy(arguments: Any, name: str | None = None) -> Found:
+    """The policy that ``name``, or else ``arguments.policy``, stands for.
 
     Args:
-        arguments: with ``policy``, ``execute``, ``samples``, ``selection``, ``embodiment``,
-            ``weights`` and ``device``; ``remote``, how a server is reached, where the command
-            knows of servers.
+        arguments: with ``execute``, ``samples``, ``selection``, ``embodiment``, ``weights`` and
+            ``device``; ``remote``, how a server is reached, where the command knows of servers.
+        name: for commands that take several policies.
 
     Raises:
         UserError: it is neither a checkpoint nor one of :data:`BUILT_IN`.
     """
-    name = arguments.policy
+    name = arguments.policy if name is None else name
     if name in BUILT_IN:
         return Found(build=lambda spec: _built_in(name, spec))
     if name == REMOTE:

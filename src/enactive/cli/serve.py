@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.arguments import parse_with_parts
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import BUILT_IN, find_policy
 
@@ -77,19 +77,7 @@ class Arguments:
 
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    choices, rest = choose_parts(argv, PARTS)
-    shown = choices["world"].given or "-h" in rest or "--help" in rest
-    return parse(
-        Arguments,
-        rest,
-        "serve",
-        defaults={
-            "protocol": choices["protocol"].config,
-            "world": choices["world"].config if shown else None,
-            "selection": choices["selection"].config,
-        },
-        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
-    )
+    return parse_with_parts(Arguments, argv, "serve", PARTS, recorded=("world",))
 
 
 def run(arguments: Arguments) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import choose_parts, describe_choices, documentation, parse
+from enactive.cli.arguments import parse_with_parts
 from enactive.cli.loading import cores, known_tasks
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import find_policy
@@ -85,43 +85,9 @@ class Arguments:
     """How a chunk policy chooses what to execute, named with --selection."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """One of several policies, as :func:`enactive.cli.policies.find_policy` wants it."""
-
-    policy: str
-    execute: int
-    samples: int
-    selection: Any
-    embodiment: str
-    weights: str
-    device: str
-
-
-def chosen(name: str, arguments: Any) -> Any:
-    """What ``name`` stands for, with the options that all policies of the command share."""
-    shared = {
-        field.name: getattr(arguments, field.name)
-        for field in dataclasses.fields(Choice)
-        if field.name != "policy"
-    }
-    return find_policy(Choice(policy=name, **shared))
-
-
 def read(argv: Sequence[str]) -> Arguments:
     """The arguments that the words spell."""
-    choices, rest = choose_parts(argv, PARTS)
-    shown = choices["world"].given or "-h" in rest or "--help" in rest
-    return parse(
-        Arguments,
-        rest,
-        "trial",
-        defaults={
-            "world": choices["world"].config if shown else None,
-            "selection": choices["selection"].config,
-        },
-        description=f"{documentation(Arguments)}\n\n{describe_choices(PARTS, choices)}",
-    )
+    return parse_with_parts(Arguments, argv, "trial", PARTS, recorded=("world",))
 
 
 def run(arguments: Arguments) -> int:
@@ -136,7 +102,7 @@ def run(arguments: Arguments) -> int:
     from enactive.policies.policy import WiringError
     from enactive.worlds.pool import WorldPool
 
-    found = [chosen(name, arguments) for name in (arguments.baseline, arguments.candidate)]
+    found = [find_policy(arguments, name) for name in (arguments.baseline, arguments.candidate)]
     world = arguments.world or found[1].world or found[0].world
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
