@@ -33,7 +33,8 @@ def main() -> None:
             flush=True,
         )
     if arguments.out is not None:
-        record = {**vars(arguments), "out": str(arguments.out), "rows": rows}
+        record = {**vars(arguments), "rows": rows}
+        del record["out"]
         arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,12 +1,15 @@
 """How often sequential comparisons stop wrongly, and how early they stop rightly.
 
 python bench/sequential_errors.py
-python bench/sequential_errors.py --runs 2000
+python bench/sequential_errors.py --runs 2000 --out errors.json
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +33,10 @@ def peeking(plus: np.ndarray, minus: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=10_000)
-    runs = parser.parse_args().runs
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    runs = arguments.runs
+    record: dict[str, Any] = {"runs": runs, "pairs": PAIRS, "equal": [], "different": []}
     grid = np.meshgrid(np.arange(PAIRS + 1), np.arange(PAIRS + 1), indexing="ij")
     table = StoppingRule().stops(*grid, PAIRS)
     print(f"{runs} comparisons of equal policies, {PAIRS} pairs, looked at after every pair:")
@@ -43,6 +49,7 @@ def main() -> None:
         stopped = float((table[plus, minus] > 0).any(axis=1).mean())
         looked = peeking(plus[:1000], minus[:1000])
         print(f"| {discordant:.0%} | {stopped:.2%} | {looked:.1%} |", flush=True)
+        record["equal"].append({"discordant": discordant, "stopped": stopped, "peeking": looked})
     print("\n| baseline | difference | fixed sample, power 0.8 | at most | mean pairs | power |")
     print("|---:|---:|---:|---:|---:|---:|")
     for baseline, difference in ((0.5, 0.4), (0.5, 0.2), (0.8, 0.1)):
@@ -53,6 +60,14 @@ def main() -> None:
             f"{plan.mean_pairs:.0f} | {plan.power:.2f} |",
             flush=True,
         )
+        record["different"].append(
+            {
+                "baseline": baseline, "difference": difference, "fixed": fixed,
+                "most": plan.most_pairs, "mean": plan.mean_pairs, "power": plan.power,
+            }
+        )  # fmt: skip
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -405,6 +405,10 @@ def test_the_command_plays_first_and_says_who_is_to_rate(
     rate_all(Path(out), "anna", lambda episode: SUCCESS)
     assert main(["blind", "--verify", out]) == 0
     assert "2/2" in capsys.readouterr().out
+    hidden = str(tmp_path / "hidden")
+    assert main([*words[:-3], hidden, *words[-2:], "--hide-aliases"]) == 0
+    text = rating_process(Path(hidden), "anna", "s\nf\nq\n")
+    assert "trial 2 of 4: " in text and "P1" not in text and "P2" not in text
     assert main(["blind", "--rate", out]) == 0  # its only rater has handed in
     assert "log proves order" in capsys.readouterr().out
     header = json.loads((Path(out) / LOG).read_text().splitlines()[0])

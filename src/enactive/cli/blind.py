@@ -57,6 +57,8 @@ class Arguments:
     """Who judges success, by name; by default the world's own test does."""
     stages: tuple[str, ...] = ()
     """With --raters: how far a failure may have come, in order."""
+    hide_aliases: bool = False
+    """With --raters: show them the number of a trial and no alias, to which a guess could stick."""
     rate: Path | None = None
     """Run nothing; rate the trials that were played in this directory."""
     rater: str = ""
@@ -162,7 +164,10 @@ def evaluate_blindly(arguments: Arguments) -> int:
             try:
                 run_blind(
                     arguments.out, pool, policies, plan, rules=arguments.rules, listener=listener,
-                    judges=Judges(raters=arguments.raters, stages=arguments.stages),
+                    judges=Judges(
+                        raters=arguments.raters, stages=arguments.stages,
+                        hide_aliases=arguments.hide_aliases,
+                    ),
                 )  # fmt: skip
             except (WiringError, ChainBroken, BlindError) as error:
                 raise UserError(str(error)) from error

@@ -103,8 +103,9 @@ def _present(sheet: Sheet, episode: BlindEpisode) -> str:
     temporary = still.with_name(f".{os.getpid()}.{still.name}")
     Image.fromarray(frames[-1]).save(temporary)
     os.replace(temporary, still)
+    who = f", {episode.alias}" if episode.alias else ""
     return (
-        f"\ntrial {episode.trial} of {len(sheet.trials)}, {episode.alias}: "
+        f"\ntrial {episode.trial} of {len(sheet.trials)}{who}: "
         f"{episode.instruction or episode.task}\n  video      {video}\n  last frame {still}"
     )
 

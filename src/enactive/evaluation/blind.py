@@ -88,13 +88,15 @@ class Judges:
     """Names of people or programs; each judges every trial."""
     stages: tuple[str, ...] = ()
     """How far a failure may have come, in order, e.g. ``("touched", "lifted")``."""
+    hide_aliases: bool = False
+    """Show raters the trial's number only: an alias lasts, and so does a guess who is behind it."""
 
     def __post_init__(self) -> None:
         for field, names in (("raters", self.raters), ("stages", self.stages)):
             if len(set(names)) < len(names) or not all(name.strip() for name in names):
                 raise BlindError(f"{field} must have names, all different, got {[*names]}")
-        if self.stages and not self.raters:
-            raise BlindError("stages are for raters; name who rates")
+        if (self.stages or self.hide_aliases) and not self.raters:
+            raise BlindError("stages and hidden aliases are for raters; name who rates")
 
 
 def seal(names: Sequence[str], descriptions: Mapping[str, str], salt: str | None = None) -> Sealed:

@@ -58,6 +58,7 @@ class BlindEpisode:
     trial: int
     """From 1, in the order in which they were played."""
     alias: str
+    """Empty where aliases are hidden."""
     round: int
     task: str
     instruction: str
@@ -116,9 +117,10 @@ class Sheet:
         with Journal.open(self.directory / JOURNAL) as journal:
             episode = journal.read(str(data["episode"]))
         final = {} if episode.final is None else episode.final.images
+        hidden = bool(self.log.entries[0].data.get("hide_aliases"))
         return BlindEpisode(
             trial=trial,
-            alias=str(data["alias"]),
+            alias="" if hidden else str(data["alias"]),
             round=int(data["round"]),
             task=str(data["task"]),
             instruction=episode.instruction,
