@@ -122,6 +122,20 @@ def test_a_policy_under_two_aliases_is_not_run_twice_alike(directory: Path) -> N
         assert actions[group, names["noisy"]] != actions[group, names["again"]]
 
 
+def test_nine_policies_are_two_groups(tmp_path: Path) -> None:
+    nine = {f"policy {n}": RandomPolicy(SPACE) for n in range(9)}
+    with WorldPool(CONFIG, 0) as pool:
+        log = run_blind(tmp_path, pool, nine, PLAN[:2])
+    assert verify_blind(tmp_path).problems == ()
+    members = log.entries[0].data["groups"]
+    assert [len(group) for group in members] == [4, 5]
+    for number in range(2):
+        played = [e.data for e in log.of_kind(OUTCOME) if e.data["round"] == number]
+        assert [one["group"] for one in played] in ([0] * 4 + [1] * 5, [1] * 5 + [0] * 4)
+        for group in (0, 1):
+            assert {one["alias"] for one in played if one["group"] == group} == {*members[group]}
+
+
 def test_an_interrupted_evaluation_goes_on(tmp_path: Path) -> None:
     class Stop(Exception):
         pass
