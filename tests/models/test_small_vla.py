@@ -46,6 +46,18 @@ def test_tokens_and_layers(make_batch: Make, shared: bool, film: bool, keypoints
     assert not backbone(batch.images, batch.state, told(torch.randn(3, 384))).layers
 
 
+def test_listed_things_are_tokens(make_batch: Make) -> None:
+    backbone, batch = build(slots=(("proprio", 1),)), make_batch(2)
+    found = backbone(batch.images, batch.state, told(torch.randn(2, 384)))
+    plain = build()(batch.images, batch.state, told(torch.randn(2, 384)))
+    assert found.tokens.shape[1] == plain.tokens.shape[1] + 2 * 2
+    # One and the same MLP for all things of a list.
+    assert [part[0].in_features for part in backbone.states] == [1, 1]  # type: ignore[index]
+    for slots in ((("proprio", 2),), (("proprio", 0),), (("arm", 1),)):
+        with pytest.raises(ValueError, match=r"backbone\.slots"):
+            build(slots=slots)
+
+
 def test_every_input_matters(make_batch: Make) -> None:
     backbone, batch = build(), make_batch(2)
     language = torch.randn(2, 384)

@@ -4,7 +4,8 @@ Each camera's image goes through a convolutional stem whose last map gives one t
 whose second map gives keypoints by spatial softmax (Levine et al., 2016; Finn et al., Deep
 Spatial Autoencoders, 2016), which keep positions finer than a cell. The instruction's embedding
 modulates the stem (FiLM, Perez et al., 2018, as in RT-1) and is a token of its own, as is each
-state vector. A few transformer layers mix the tokens; a readout token gives the pooled feature.
+state vector, or each thing of a state vector that lists things. A few transformer layers mix the
+tokens; a readout token gives the pooled feature.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enactive.configuration import added
 from enactive.models.backbones.backbone import Backbone, BackboneConfig, Features, Instructions
 from enactive.models.layers import EncoderLayer
 
@@ -99,6 +101,10 @@ class SmallVLA(Backbone):
         """Whether the instruction modulates the convolutions."""
         keypoints: int = 32
         """Spatial-softmax keypoints per camera, read after the second convolution; 0 for none."""
+        slots: tuple[tuple[str, int], ...] = added(())
+        """State vectors that list things, with the entries of one thing. Each thing becomes a token
+        by the same MLP and an embedding of its place in the list, so that attention can choose
+        among them."""
         shared_stem: bool = False
         """Whether all cameras go through the same convolutions."""
 
@@ -151,9 +157,18 @@ class SmallVLA(Backbone):
         self.points = nn.ModuleList(
             mlp_in(2 * config.keypoints, width) for _ in cameras if config.keypoints
         )
-        self.states = nn.ModuleList(mlp_in(size, width) for size in states.values())
+        self.slots = {**states, **dict(config.slots)}
+        for name, entries in config.slots:
+            if name not in states or entries < 1 or states[name] % entries:
+                known = ", ".join(f"{known} ({size})" for known, size in states.items())
+                raise ValueError(
+                    f"backbone.slots: {name!r} must be a state vector of a multiple of {entries} "
+                    f"entries; the model sees {known or 'none'}"
+                )
+        self.states = nn.ModuleList(mlp_in(self.slots[name], width) for name in states)
         self.language = nn.Linear(language_size, width)
-        singles = 2 + observation_steps * (len(states) + len(self.points))
+        listed = sum(size // self.slots[name] for name, size in states.items())
+        singles = 2 + observation_steps * (listed + len(self.points))
         self.singles = nn.Parameter(0.02 * torch.randn(singles, width))
         self.blocks = nn.ModuleList(
             EncoderLayer(width, config.attention_heads, config.mlp_ratio)
@@ -191,7 +206,8 @@ class SmallVLA(Backbone):
                 token = self.points[i](points).view(batch, steps, self.width)
                 singles.extend(token.unbind(1))
         for name, embed in zip(self.state_names, self.states, strict=True):
-            singles.extend(embed(state[name]).unbind(1))  # T × (B, D)
+            things = state[name].unflatten(-1, (-1, self.slots[name])).flatten(1, 2)
+            singles.extend(embed(things).unbind(1))  # T · things × (B, D)
         x = torch.cat([torch.stack(singles, dim=1) + self.singles, *patches], dim=1)  # (B, N, D)
         seen: Tensor | None = None
         if x.shape[1] > 2 and (not self.stems or not self.film):  # FiLM mixes words into pictures
