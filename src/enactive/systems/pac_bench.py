@@ -58,12 +58,15 @@ class Scale:
     """Of them for training."""
     picks: int = 1200
     """Demonstrations of the picking policy, of which a twelfth is scored."""
-    steps: int = 300
+    steps: int = 200
+    """On questions."""
+    pick_steps: int = 400
+    """Of the policy, on picks, before."""
     first_seed: int = 0
     """Of questions and picks."""
 
 
-QUICK = Scale(seeds=(0,), each=4, share=0.5, picks=12, steps=3, first_seed=500_000)
+QUICK = Scale(seeds=(0,), each=4, share=0.5, picks=12, steps=3, pick_steps=3, first_seed=500_000)
 
 ARMS = {
     "front": "a network trained on the questions with the view from the front",
@@ -121,6 +124,7 @@ def measure(arm: str, seed: int, shared: Path, scale: Scale) -> Measurement:
         asked = Asked.of(training, words)
         if arm == "policy":
             outcomes |= _picking(net, shown, unseen, words, seed, scale)
+            cost["train_steps"] += scale.pick_steps
         frozen = arm in ("policy", "untrained")
         fit(net, steps=scale.steps, batch=BATCH, rate=RATE, seed=seed, name="questions",
             asked=asked, head_only=frozen)  # fmt: skip
@@ -142,7 +146,7 @@ def measure(arm: str, seed: int, shared: Path, scale: Scale) -> Measurement:
 def _picking(
     net: Network, shown: PickSet, unseen: PickSet, words: Words, seed: int, scale: Scale
 ) -> dict[str, float]:
-    fit(net, steps=scale.steps, batch=BATCH, rate=RATE, seed=seed, name="picks",
+    fit(net, steps=scale.pick_steps, batch=BATCH, rate=RATE, seed=seed, name="picks",
         pointed=Pointed.of(shown, words))  # fmt: skip
     off = np.linalg.norm(points(net, Pointed.of(unseen, words)) - unseen.spots, axis=1)
     return {"pick_error": float(np.median(off)), "picks_within_2_cm": float((off < 0.02).mean())}
@@ -162,10 +166,10 @@ def gate(
 ) -> dict[str, float]:
     """What becomes of wishes, of which half cannot be fulfilled, with and without a gate.
 
-    A trial has two wishes in a row, drawn from the scored constraint questions. Without a gate the
-    first is attempted; with it, the first that the verifier accepts, and none if it accepts none.
-    An attempt succeeds if physics said so, which is the question's answer: the expert is the one
-    that decided it, from the same state. The gate by lot accepts as often, whatever the scene.
+    A trial has two wishes, drawn from the scored constraint questions. Without a gate the first is
+    attempted; with it, the second where the verifier refuses the first. An attempt succeeds if
+    physics said so, which is the question's answer: the expert is the one that decided it, from the
+    same state. The gate by lot refuses as often, whatever the scene.
     """
     rows = np.flatnonzero(np.isin(np.array(scored.kinds), CONSTRAINTS))
     feasible = np.array([scored.options[i][int(scored.answers[i])] == "yes" for i in rows])
@@ -174,12 +178,11 @@ def gate(
     first, second = draw.integers(len(rows), size=(2, trials))
 
     def success(taken: NDArray[np.bool_]) -> float:
-        a, b = taken[0], taken[1]
-        return float(((a & feasible[first]) | (~a & b & feasible[second])).mean())
+        return float(np.where(taken, feasible[first], feasible[second]).mean())
 
-    lot = draw.random((2, trials)) < accepted.mean()
+    lot = draw.random(trials) < accepted.mean()
     return {
-        "success": success(np.stack([accepted[first], accepted[second]])),
+        "success": success(accepted[first]),
         "success_without_gate": float(feasible[first].mean()),
         "success_gate_by_lot": success(lot),
         "false_reject": float((~accepted[feasible]).mean()) if feasible.any() else 0.0,
@@ -215,8 +218,8 @@ HYPOTHESES = (
     ),
     Hypothesis(
         name="the gate pays",
-        statement="Attempting the first of two wishes that the verifier accepts succeeds more "
-        "often, by more than 0.05, than attempting the first",
+        statement="Attempting the second of two wishes where the verifier refuses the first "
+        "succeeds more often, by more than 0.05, than always attempting the first",
         value=_gain, direction="greater", threshold=0.05, unit="success rate", resolution=0.01,
     ),
     Hypothesis(
@@ -284,15 +287,16 @@ def claim(quick: bool = False) -> Claim:
             "questions answerable from text": "the arm 'words', a primary hypothesis, and the "
             "majority answer",
             "a random view of each object": "the views are fixed; each arm has one",
-            "a gate that only refuses": "a refusal is no success, and a gate that accepts as often "
-            "by lot is an outcome (success_gate_by_lot)",
+            "a gate that only refuses": "a refusal is no success by itself, what is attempted "
+            "instead must succeed; a gate that refuses as often by lot is an outcome "
+            "(success_gate_by_lot)",
             "features of a policy, or of any network": "the arm 'untrained'",
             "scenes in training and scoring": "they have different seeds, split anew by every seed",
         },
         hypotheses=HYPOTHESES,
         seeds=scale.seeds,
         budget=f"{scale.steps} steps of {BATCH} questions, the same network; the policy's network "
-        f"has {scale.steps} steps of picks before",
+        f"has {scale.pick_steps} steps of picks before, which is what its arm is about",
         measure=unit,
         prepare=prepare,
         parts={
@@ -300,6 +304,14 @@ def claim(quick: bool = False) -> Claim:
             "attempts": "enactive.worlds.questions.acting",
             "text-only control": "enactive.policies.text_only",
         },
+        earlier_runs=(
+            "A pilot on other questions and picks (seeds from 700,000), 120 questions of each kind, "
+            "one seed: properties 0.60 and constraints 0.55 with the trained network, 0.51 and 0.64 "
+            "with the policy's, which had not learned to pick in 300 steps (it has 400 since); the "
+            "trained network, with 300 steps, knew its training questions by heart (it has 200 "
+            "since). A gate that attempted nothing where it refused both wishes succeeded less "
+            "often than none, 0.39 against 0.52; since then the second wish is attempted.",
+        ),
         not_tried=(
             "affordances as exact sets (pac-affordance), and several views at once",
             "vision-language models, and the paper's photographs; replies in free text, with a "

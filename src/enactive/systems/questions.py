@@ -9,7 +9,7 @@ scored was trained on, and seeds differ in both.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -262,7 +262,7 @@ class Network(nn.Module):
         super().__init__()
         a, b, c = size.channels
         self.embedding = nn.Embedding(vocabulary + 1, size.words, padding_idx=0)
-        self.first = nn.Conv2d(3 * streams, a, 6, 3, 2)
+        self.first = nn.Conv2d(3 * streams, a, 7, 4, 2)
         self.second = nn.Conv2d(a, b, 3, 1, 1)
         self.third = nn.Conv2d(b, c, 3, 1, 1)
         self.norms = nn.ModuleList(nn.GroupNorm(8, n) for n in (a, b, c))
@@ -317,6 +317,19 @@ def network(streams: int, words: Words, seed: int, size: Size | None = None) -> 
     """A new network with weights of ``seed``."""
     with seeded_initialisation(seed):
         return Network(streams, len(words.numbers), size or Size())
+
+
+def saved(path: Path, net: Network, train: Callable[[], None]) -> Network:
+    """``net`` with the weights in ``path``; where there are none, ``train`` makes them first."""
+    from safetensors.torch import load_file, save_file
+
+    if not path.is_file():
+        train()
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        save_file(net.state_dict(), partial)
+        os.replace(partial, path)
+    net.load_state_dict(load_file(path))
+    return net.eval()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
