@@ -305,12 +305,13 @@ def claim(quick: bool = False) -> Claim:
             "text-only control": "enactive.policies.text_only",
         },
         earlier_runs=(
-            "A pilot on other questions and picks (seeds from 700,000), 120 questions of each kind, "
-            "one seed: properties 0.60 and constraints 0.55 with the trained network, 0.51 and 0.64 "
-            "with the policy's, which had not learned to pick in 300 steps (it has 400 since); the "
-            "trained network, with 300 steps, knew its training questions by heart (it has 200 "
-            "since). A gate that attempted nothing where it refused both wishes succeeded less "
-            "often than none, 0.39 against 0.52; since then the second wish is attempted.",
+            "A pilot on other questions and picks (seeds from 700,000), 120 questions of each "
+            "kind, one seed: properties 0.60 and constraints 0.55 with the trained network, "
+            "0.51 and 0.64 with the policy's, which had not learned to pick in 300 steps (it "
+            "has 400 since); the trained network, with 300 steps, knew its training questions "
+            "by heart (it has 200 since). A gate that attempted nothing where it refused both "
+            "wishes succeeded less often than none, 0.39 against 0.52; since then the second "
+            "wish is attempted.",
         ),
         not_tried=(
             "affordances as exact sets (pac-affordance), and several views at once",
