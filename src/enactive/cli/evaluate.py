@@ -63,15 +63,16 @@ class Arguments:
     tasks: tuple[str, ...] = ()
     """Names of the tasks, or "all"; by default those of the training data."""
     suite: str = ""
-    """A named list of tasks, e.g. mt10, mt50, babyai, crafter, vizdoom: it names the world, and
-    episodes, seeds and perturbations unless they are given."""
+    """A named list of tasks, e.g. mt10, babyai, crafter, libero_object: it names the world, and
+    episodes, seeds, wordings and perturbations unless they are given."""
     episodes: int | None = None
     """Episodes of each task; by default the suite's, or 20."""
     first_seed: int | None = None
     """Seed of each task's first episode; the others follow it. By default the suite's, or
     1000000."""
-    wording: Literal["held_out", "training", "canonical"] = "held_out"
-    """Which wordings of the instructions the policy is told."""
+    wording: Literal["held_out", "training", "canonical"] | None = None
+    """Which wordings of the instructions the policy is told; by default the suite's, or those that
+    are held out."""
     probe: tuple[str, ...] = ()
     """Perturbations: every episode is run again under each; a+b is both. Of the world ("all": each
     of them), or of pictures and commands in any world: blur, noise, exposure, cutout, latency, gain
@@ -222,6 +223,7 @@ def evaluate_policy(arguments: Arguments) -> int:
         raise UserError("--swap takes pairs of two tasks, e.g. --swap faucet-open faucet-close")
     found = find_policy(arguments)
     suite = _suite(arguments)
+    wording = arguments.wording or (suite.wording if suite else "held_out")
     world = _world_of(suite, arguments.world, found.world)
     if world is None:
         raise UserError("--world names the world; the training data does not say which it was")
@@ -242,15 +244,13 @@ def evaluate_policy(arguments: Arguments) -> int:
             episodes = 20 if arguments.episodes is None else arguments.episodes
             first = FIRST_EVALUATION_SEED if arguments.first_seed is None else arguments.first_seed
             plan = (
-                evaluation_plan(
-                    pool.spec, tasks, episodes, first_seed=first, wording=arguments.wording
-                )
+                evaluation_plan(pool.spec, tasks, episodes, first_seed=first, wording=wording)
                 if suite is None
                 else suite.plan(pool.spec)
             )
             swapped = swap_plan(
                 pool.spec, pairs, episodes, first_seed=first,
-                wording=arguments.wording, stop_on=arguments.swap_stop,
+                wording=wording, stop_on=arguments.swap_stop,
             )  # fmt: skip
             axes = {one.name: one.axis for one in pool.spec.perturbations}
             probes = probe_plan(plan, _probes(arguments.probe, axes)) if arguments.probe else []
@@ -263,7 +263,7 @@ def evaluate_policy(arguments: Arguments) -> int:
             try:
                 evaluation = evaluate(
                     pool, policy, plan, rules=arguments.rules, training=found.training,
-                    held_out_wordings=arguments.wording == "held_out", journal=journal,
+                    held_out_wordings=wording == "held_out", journal=journal,
                     listener=listener,
                     provenance={
                         **provenance(worlds=[pool.spec], parents=found.parents).to_dict(),
@@ -321,9 +321,14 @@ def _suite(arguments: Arguments) -> Suite | None:
         raise UserError("--suite names the tasks; leave --tasks out")
     with wiring():
         suite = load_suite(arguments.suite)
-    said = {"episodes": arguments.episodes, "first_seed": arguments.first_seed}
-    given = {name: value for name, value in said.items() if value is not None}
-    return dataclasses.replace(suite, wording=arguments.wording, **given)
+    said = {
+        "episodes": arguments.episodes,
+        "first_seed": arguments.first_seed,
+        "wording": arguments.wording,
+    }
+    return dataclasses.replace(
+        suite, **{name: value for name, value in said.items() if value is not None}
+    )
 
 
 def _world_of(suite: Suite | None, given: Any, trained: Any) -> Any:
