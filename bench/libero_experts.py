@@ -6,6 +6,10 @@ Every episode is one line of a JSON-lines file, written when it ends; a run that
 started again with the same command and goes on where it stopped. Seeds are 0, 1, ..., so that with
 50 official states or fewer no two episodes begin alike. Without pictures: the expert reads the
 simulator's truth.
+
+Lines carry the expert's version. A task that was measured in full under an older version is not
+measured again unless ``--again`` asks for it; the table says which version each figure is of and
+never mixes two. Tasks that the expert cannot do are not run but listed with the reason.
 """
 
 from __future__ import annotations
@@ -13,23 +17,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from enactive.evaluation.statistics import wilson
 from enactive.worlds.libero import Libero
-from enactive.worlds.libero_experts import LiberoExpert
-from enactive.worlds.libero_tasks import BASE_SUITES, suite_names
+from enactive.worlds.libero_experts import LiberoExpert, unsupported
+from enactive.worlds.libero_tasks import BASE_SUITES, find_task, suite_names
 
 
 def episode(world: Libero, name: str, seed: int) -> dict[str, Any]:
     """One attempt of the expert, as JSON values."""
     expert = LiberoExpert()
     memory = expert.begin(name, seed)
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     observation = world.reset(world.spec.task(name).task(), seed)
-    reset = time.perf_counter() - begun
+    reset, resetting = time.perf_counter() - begun, time.process_time() - spent
     events: list[tuple[int, str]] = []
     steps = 0
     while True:
@@ -42,7 +45,8 @@ def episode(world: Libero, name: str, seed: int) -> dict[str, Any]:
             break
     return {
         "task": name, "seed": seed, "success": step.success, "steps": steps, "events": events,
-        "reset_seconds": reset, "seconds": time.perf_counter() - begun, "expert": expert.version,
+        "reset_seconds": reset, "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - spent - resetting, "expert": expert.version,
         "world": dict(world.spec.provenance["packages"]),
     }  # fmt: skip
 
@@ -52,7 +56,10 @@ def main() -> None:
     parser.add_argument("--suites", nargs="+", default=list(BASE_SUITES))
     parser.add_argument("--episodes", type=int, default=20, help="per task, at most 50")
     parser.add_argument("--max-steps", type=int, default=600)
-    parser.add_argument("--out", type=Path, default=Path("bench/results/libero_experts.jsonl"))
+    parser.add_argument("--again", action="store_true", help="also what older versions did")
+    parser.add_argument("--tasks", nargs="*", help="numbers in each suite, by default all")
+    parser.add_argument("--out", type=Path, default=Path("runs/libero_experts.jsonl"))
+    parser.add_argument("--summary", type=Path, help="gets what the table shows, as JSON")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
@@ -62,18 +69,27 @@ def main() -> None:
             row = json.loads(line)
         except json.JSONDecodeError:  # the line that a cut-off left half written
             continue
-        if row["expert"] == LiberoExpert.version:
-            rows.append(row)
-    done = {(row["task"], row["seed"]) for row in rows}
+        rows.append(row)
+    names = [
+        name
+        for name in suite_names(options.suites)
+        if not options.tasks or name.partition("/")[2].partition("-")[0] in options.tasks
+    ]
     config = Libero.Config(suites=tuple(options.suites), cameras=(), max_steps=options.max_steps)
     world = config.build()
     try:
         with options.out.open("a") as file:
             if lines and not options.out.read_text().endswith("\n"):
                 file.write("\n")
-            for name in suite_names(options.suites):
+            for name in names:
+                if unsupported(find_task(name).definition()):
+                    continue
+                measured = newest(rows, name)
+                older = bool(measured) and measured[0]["expert"] < LiberoExpert.version
+                if older and (options.again or len(measured) < options.episodes):
+                    measured = []
                 for seed in range(options.episodes):
-                    if (name, seed) in done:
+                    if any(row["seed"] == seed for row in measured):
                         continue
                     row = episode(world, name, seed)
                     rows.append(row)
@@ -81,25 +97,58 @@ def main() -> None:
                     file.flush()
     finally:
         world.close()
-    table(rows, set(suite_names(options.suites)))
+    found = summary(rows, names)
+    table(found)
+    if options.summary is not None:
+        kept = json.loads(options.summary.read_text()) if options.summary.exists() else {}
+        options.summary.write_text(json.dumps({**kept, **found}, indent=0) + "\n")
 
 
-def table(rows: list[dict[str, Any]], names: set[str]) -> None:
-    """Print successes with 95 % Wilson intervals, steps and speed of each task."""
-    by_task: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        if row["task"] in names:
-            by_task[row["task"]].append(row)
-    print("| task | success | 95 % | steps | steps/s |\n|---|---|---|---|---|")
-    for name, tried in by_task.items():
+def newest(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The lines of a task that are of the newest version among them."""
+    own = [row for row in rows if row["task"] == name]
+    return [row for row in own if row["expert"] == max(one["expert"] for one in own)]
+
+
+def summary(rows: list[dict[str, Any]], names: list[str]) -> dict[str, dict[str, Any]]:
+    """Task to its counts, or to why it was not run.
+
+    Steps are means over successes; steps_per_second are control steps per second of CPU time.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if reason := unsupported(find_task(name).definition()):
+            found[name] = {"unsupported": reason}
+            continue
+        tried = newest(rows, name)
+        if not tried:
+            continue
         wins = [row for row in tried if row["success"]]
-        interval = wilson(len(wins), len(tried))
-        steps = sum(row["steps"] for row in wins) / len(wins) if wins else float("nan")
-        moving = sum(row["seconds"] - row["reset_seconds"] for row in tried)
-        rate = sum(row["steps"] for row in tried) / moving
+        timed = [row for row in tried if "cpu_seconds" in row]
+        found[name] = {
+            "successes": len(wins),
+            "episodes": len(tried),
+            "steps": round(sum(row["steps"] for row in wins) / len(wins)) if wins else None,
+            "expert": tried[0]["expert"],
+        }
+        if timed:
+            rate = sum(row["steps"] for row in timed) / sum(row["cpu_seconds"] for row in timed)
+            found[name]["steps_per_second"] = round(rate, 1)
+    return found
+
+
+def table(found: dict[str, dict[str, Any]]) -> None:
+    """Print successes with 95 % Wilson intervals, steps and speed of each task."""
+    print("| task | success | 95 % | steps | steps/s | expert |\n|---|---|---|---|---|---|")
+    for name, row in found.items():
+        if "unsupported" in row:
+            print(f"| `{name}` | not supported: {row['unsupported']} | | | | |")
+            continue
+        interval = wilson(row["successes"], row["episodes"])
         print(
-            f"| `{name}` | {len(wins)}/{len(tried)} | {interval.low:.0%}-{interval.high:.0%} "
-            f"| {steps:.0f} | {rate:.1f} |"
+            f"| `{name}` | {row['successes']}/{row['episodes']} "
+            f"| {interval.low:.0%}-{interval.high:.0%} | {row['steps']} "
+            f"| {row.get('steps_per_second', '')} | {row['expert']} |"
         )
 
 

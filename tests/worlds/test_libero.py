@@ -14,7 +14,15 @@ from enactive.worlds.checks import check_world
 from enactive.worlds.libero import ACTION_SPACE, AGENTVIEW, Libero
 from enactive.worlds.libero_experts import LiberoExpert
 from enactive.worlds.libero_state import part_of_truth
-from enactive.worlds.libero_tasks import SUITES, find_task, suite_names, suite_tasks, things
+from enactive.worlds.libero_tasks import (
+    ANY_THING,
+    SUITES,
+    find_task,
+    originals,
+    suite_names,
+    suite_tasks,
+    things,
+)
 from enactive.worlds.mujoco_rendering import Quality
 from enactive.worlds.trials import unequal
 from enactive.worlds.world import Step, World
@@ -26,6 +34,7 @@ CONFIG = Libero.Config(
     cached_tasks=2,
     states=("proprio", "joints", "libero_proprio", "objects", "objects_relative"),
 )
+BASKET = "basket_1_contain_region"
 SOUP = "libero_object/0-pick-up-the-alphabet-soup-and-place-it-in-the-basket"
 
 
@@ -234,6 +243,44 @@ def test_an_action_moves_the_hand_as_it_says(world: Libero) -> None:
 def test_the_world_keeps_its_contract(world: Libero) -> None:
     report = check_world(world, tasks=[SOUP], steps=8, limit=0, config=CONFIG)
     assert report.ok, str(report)
+
+
+def test_any_thing_of_a_scene_may_be_wanted() -> None:
+    """Scenes are the official ones, and a wanted thing is judged like an official task's."""
+    assert len(suite_names([ANY_THING])) == 60
+    config = Libero.Config(suites=(ANY_THING, "libero_object"), cameras=())
+    world = config.build()
+    milk, soup = f"{ANY_THING}/0-milk", f"{ANY_THING}/0-alphabet-soup"
+    assert drive(world, milk, seed=0, steps=200)[-1].success
+    scene = world._running().slot.env
+    assert not drive(world, soup, seed=0, steps=2)[-1].success
+    assert world._running().slot.env is scene  # no other scene is made for another goal
+    assert scene.parsed_problem["goal_state"] == [["in", "alphabet_soup_1", BASKET]]
+    official = find_task(SOUP)
+    assert find_task(soup).definition() == official.definition()
+    assert find_task(milk).definition().instruction == "pick the milk and place it in the basket"
+    drive(world, milk, seed=0, steps=1)
+    drive(world, SOUP, seed=0, steps=1)  # the official task has its own goal again
+    assert scene.parsed_problem["goal_state"] == [["in", "alphabet_soup_1", BASKET]]
+    world.close()
+
+
+def test_a_things_look_alike_may_have_its_slot() -> None:
+    suites = ("libero_object", "libero_object_object")
+    assert originals(suites)["red_basket_1"] == "basket_1"
+    assert "orange_juice_1" not in originals(suites)  # no other-coloured juice
+    apart = Libero.Config(suites=suites, cameras=(), states=("objects",)).build().spec
+    same = Libero.Config(suites=suites, cameras=(), states=("objects",), same_slots=True)
+    names = same.build().spec.observations.state("objects").names
+    alone = Libero.Config(suites=suites[:1], cameras=(), states=("objects",)).build().spec
+    assert names == alone.observations.state("objects").names
+    assert len(apart.observations.state("objects").names) == len(names) + 13 * 10
+    world = same.build()
+    seen = world.reset(world.spec.task(suite_names(suites)[10]).task(), 0).state["objects"]
+    there = {name.removesuffix(".there") for name, on in zip(names, seen, strict=True)
+             if name.endswith(".there") and on}  # fmt: skip
+    assert there == set(find_task(SOUP).definition().objects)
+    world.close()
 
 
 def test_the_expert_solves_the_spatial_suite(world: Libero) -> None:

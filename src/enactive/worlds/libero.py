@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -30,7 +31,14 @@ from enactive.observations import (
 from enactive.registry import suggest
 from enactive.worlds import libero_engine, libero_state
 from enactive.worlds.libero_state import Reader
-from enactive.worlds.libero_tasks import OFFICIAL_STATES, SUITES, find_task, suite_tasks, things
+from enactive.worlds.libero_tasks import (
+    OFFICIAL_STATES,
+    SUITES,
+    find_task,
+    originals,
+    suite_tasks,
+    things,
+)
 from enactive.worlds.mujoco_rendering import (
     Canvas,
     Quality,
@@ -100,6 +108,9 @@ class Libero:
         """Which of a task's 50 official initial states are used, from and up to: seed ``s`` begins
         in state ``from + s % (to - from)``. Disjoint ranges keep demonstrations and evaluation
         apart whatever their seeds."""
+        same_slots: bool = added(False)
+        """Whether a thing of an ``_object`` suite has the slot of the one in whose place it stands,
+        which tells a policy that reads slots what it is, instead of a slot of its own."""
         image_size: int = 128
         """Side of the square pictures, pixels."""
         cameras: tuple[View, ...] = (AGENTVIEW, WRIST)
@@ -135,9 +146,12 @@ class Libero:
     def __init__(self, config: Config) -> None:
         _check(config)
         self._config = config
-        self._things = things(config.suites)
-        self._spec = _spec(config, self._things)
-        self._slots: dict[str, _Slot] = {}
+        stands_for = originals(config.suites) if config.same_slots else {}
+        self._things: dict[str, list[str]] = {}  # slot to the things that may fill it
+        for thing in things(config.suites):
+            self._things.setdefault(stands_for.get(thing, thing), []).append(thing)
+        self._spec = _spec(config, tuple(sorted(self._things)))
+        self._slots: dict[Path, _Slot] = {}
         self._renderer: Renderer | None = None
         self._episode: _Episode | None = None
 
@@ -243,8 +257,9 @@ class Libero:
         return self._episode
 
     def _slot(self, name: str) -> _Slot:
-        """The environment of one task, from the cache or new."""
-        slot = self._slots.pop(name, None)
+        """The environment of one task's scene, from the cache or new, with the task's goal."""
+        task = find_task(name)
+        slot = self._slots.pop(task.definition_file, None)
         if slot is None:
             while len(self._slots) >= self._config.cached_tasks:
                 gone = self._slots.pop(next(iter(self._slots)))
@@ -253,12 +268,18 @@ class Libero:
                 if gone.canvas is not None and self._renderer is not None:
                     self._renderer.release(gone.canvas)
                 del gone  # before the next is built: each is large
-            env = libero_engine.environment(find_task(name))
-            slot = _Slot(env=env, reader=Reader(env, self._things))
+            env = libero_engine.environment(task)
+            slot = _Slot(env=env, reader=self._reader(env), task=name)
             if self._config.cameras:
                 slot.canvas = self._render().open(env.sim.model._model)
-        self._slots[name] = slot
+        if slot.task != name or task.target:
+            libero_engine.aim(slot.env, task)
+            slot.reader, slot.task = self._reader(slot.env), name
+        self._slots[task.definition_file] = slot
         return slot
+
+    def _reader(self, env: Any) -> Reader:
+        return Reader(env, [tuple(self._things[slot]) for slot in sorted(self._things)])
 
     def _render(self) -> Renderer:
         if self._renderer is None:
@@ -292,6 +313,8 @@ _READ: dict[str, Callable[[Reader], NDArray[np.float64]]] = {
 class _Slot:
     env: Any
     reader: Reader
+    task: str
+    """Name of the task whose goal the environment has."""
     canvas: Canvas | None = None
 
 

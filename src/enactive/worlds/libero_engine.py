@@ -105,6 +105,11 @@ def environment(task: LiberoTask) -> Any:
     return env
 
 
+def aim(env: Any, task: LiberoTask) -> None:
+    """Make the goal that of ``task``, which has the scene of the environment's own task."""
+    env.parsed_problem["goal_state"] = [list(literal) for literal in task.definition().goal]
+
+
 @contextmanager
 def _own_random_numbers(seed: int) -> Iterator[None]:
     """Run with NumPy's global generator at ``seed``, and put it back."""

@@ -2,9 +2,8 @@
 
 The first literal of the goal that does not hold is worked on: things are taken from above and put
 down, drawers pulled and pushed, the stove's knob turned (:mod:`enactive.worlds.libero_motions`).
-Plans are short and made anew when they end, so that what failed is tried again, elsewhere. It
-cannot do microwave doors, nor places that are reached only from the side (shelves, the microwave's
-inside).
+Plans are short and made anew when they end, so that what failed is tried again, elsewhere. What
+it cannot do, :func:`unsupported` says.
 """
 
 from __future__ import annotations
@@ -20,13 +19,18 @@ from enactive.worlds.libero_motions import (
     OPEN,
     Waypoint,
     carried,
+    clear,
+    drag,
+    flat,
     grasp,
+    here,
+    in_the_way,
     put,
     slide,
     twist,
 )
 from enactive.worlds.libero_state import part_of_truth
-from enactive.worlds.libero_tasks import Literal, find_task
+from enactive.worlds.libero_tasks import Definition, Literal, find_task
 
 Vector = NDArray[np.float64]
 
@@ -46,8 +50,10 @@ class Plan:
     """What is remembered of an episode."""
 
     goal: tuple[Literal, ...]
-    home: tuple[float, float, float] | None = None
-    """Where the hand was first: as high as nothing in the scene."""
+    inside: frozenset[str] = frozenset()
+    """What lies in something narrow."""
+    home: Waypoint | None = None
+    """Where the hand was first: as high as nothing in the scene, and pointing down."""
     waypoints: tuple[Waypoint, ...] = ()
     """What remains to be done; the first is under way."""
     steps: int = 0
@@ -58,10 +64,20 @@ class Plan:
     """Plans to take something that were made so far."""
 
 
+def unsupported(definition: Definition) -> str:
+    """Why the expert cannot do a task, or nothing."""
+    for verb, *names in definition.goal:
+        if verb in ("open", "close") and not names[0].endswith("_region"):
+            return "a microwave's door"
+        if verb == "in" and ("shelf" in names[1] or "microwave" in names[1]):
+            return "a place that is reached only from the side"
+    return ""
+
+
 class LiberoExpert:
     """A planning expert, see :class:`enactive.policies.expert.PlanningExpert`."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def begin(self, task: str, seed: int) -> Plan:
         """The memory of an episode that begins.
@@ -69,14 +85,13 @@ class LiberoExpert:
         Raises:
             KeyError: there is no such task.
         """
-        return Plan(goal=find_task(task).definition().goal)
+        definition = find_task(task).definition()
+        return Plan(goal=definition.goal, inside=definition.inside)
 
     def act(self, truth: Vector, memory: Plan) -> tuple[NDArray[np.float32], Plan]:
         """``(TRUTH (D,), memory) -> (action float32 (7,), next memory)``."""
-        hand = part_of_truth(truth, "hand")
         if memory.home is None:
-            x, y, z = (float(entry) for entry in hand)
-            memory = replace(memory, home=(x, y, z))
+            memory = replace(memory, home=here(truth))
         if not memory.waypoints:
             memory = _planned(truth, memory)
         if not memory.waypoints:  # nothing that it can do
@@ -115,19 +130,35 @@ def _planned(truth: Vector, memory: Plan) -> Plan:
 
 def _work_on(truth: Vector, memory: Plan, literal: int) -> Plan:
     verb, *names = memory.goal[literal]
-    home = np.asarray(memory.home)
+    assert memory.home is not None
+    home = np.asarray(memory.home.place)
     moves = _joint_moves(truth, literal)
     if verb in ("open", "close"):
         drawer = names[0].endswith("_region")
         waypoints = slide(truth, literal, home, verb == "open") if drawer and moves else []
-        return replace(memory, waypoints=tuple(waypoints), attempts=memory.attempts + 1)
+        # Turning sideways and back is safe for the wrist where the hand began.
+        around = [memory.home] if waypoints else []
+        return replace(
+            memory, waypoints=(*around, *waypoints, *around), attempts=memory.attempts + 1
+        )
     if verb in ("turnon", "turnoff"):
         return replace(memory, waypoints=tuple(twist(truth, literal, home, verb == "turnon")))
-    if verb == "in" and moves and abs(part_of_truth(truth, "joint", literal)[0]) < _OPEN_ENOUGH:
-        return replace(memory, waypoints=tuple(slide(truth, literal, home, True)))
-    if carried(truth, literal):
+    holding = carried(truth, literal)
+    enough = _OPEN_ENOUGH - (0.04 if holding else 0.0)
+    if verb == "in" and moves and abs(part_of_truth(truth, "joint", literal)[0]) < enough:
+        shift = None if holding else in_the_way(truth, literal)
+        if shift is not None:
+            moved = clear(truth, literal, home, memory.attempts, names[0] in memory.inside, shift)
+            return replace(memory, waypoints=tuple(moved), attempts=memory.attempts + 1)
+        pulled = slide(truth, literal, home, True, 0.165)
+        return replace(memory, waypoints=(memory.home, *pulled, memory.home))
+    if holding:
         return replace(memory, waypoints=tuple(put(truth, literal, home, verb == "in")))
-    waypoints = grasp(truth, literal, home, memory.attempts)
+    if flat(truth, literal):
+        waypoints = drag(truth, literal, home, memory.attempts)
+        return replace(memory, waypoints=tuple(waypoints), attempts=memory.attempts + 1)
+    narrow = names[0] in memory.inside
+    waypoints = grasp(truth, literal, home, memory.attempts, narrow)
     return replace(memory, waypoints=tuple(waypoints), attempts=memory.attempts + 1)
 
 

@@ -21,6 +21,8 @@ OPEN, CLOSED = -1.0, 1.0
 GRIP_WIDTH = 0.072
 """Things wider than this are not taken across, but by their rim, m; the fingers open 0.08."""
 UP = np.array([0.0, 0.0, 1.0])
+_BESIDE = 0.2
+"""From the middle of an open drawer to what can be taken beside it, m."""
 _RISE = 0.12
 """Between things that a transport passes and what is transported, m."""
 
@@ -46,6 +48,12 @@ class Waypoint:
 def _waypoint(place: Vector, turn: Vector, gripper: float) -> Waypoint:
     x, y, z = (float(entry) for entry in place)
     return Waypoint(place=(x, y, z), turn=tuple(turn.reshape(-1).tolist()), gripper=gripper)
+
+
+def here(truth: Vector) -> Waypoint:
+    """Where the hand is now, its fingers open."""
+    turn = _matrix(part_of_truth(truth, "hand.q"))
+    return replace(_waypoint(part_of_truth(truth, "hand"), turn, OPEN), tolerance=0.04)
 
 
 def hand_turn(forward: Vector, closing: Vector, truth: Vector) -> Vector:
@@ -75,8 +83,18 @@ def carried(truth: Vector, literal: int) -> bool:
     return bool(near.all() and 0.0015 < opening < 0.078 and hand[2] > box.centre[2] - 0.02)
 
 
-def grasp(truth: Vector, literal: int, home: Vector, attempt: int) -> list[Waypoint]:
-    """Take the thing from above and lift it: across its narrow side, or by its rim."""
+def grasp(
+    truth: Vector, literal: int, home: Vector, attempt: int, narrow: bool = False
+) -> list[Waypoint]:
+    """Take the thing from above and lift it: across its narrow side, or by its rim.
+
+    Args:
+        truth: of the scene.
+        literal: what it is about is taken.
+        home: where the hand began.
+        attempt: another number tries another side.
+        narrow: the thing lies in something that opens towards the robot's side, such as a drawer.
+    """
     box = _box(truth, literal)
     top = box.centre[2] + box.half[2]
     across = 0 if box.half[0] <= box.half[1] else 1
@@ -84,7 +102,8 @@ def grasp(truth: Vector, literal: int, home: Vector, attempt: int) -> list[Waypo
     place = box.centre.copy()
     if 2 * box.half[across] > GRIP_WIDTH:
         # By the rim, to the side: there the other finger is free, and the arm is not in the way.
-        angle = (0.0, np.pi, np.pi / 2, -np.pi / 2)[attempt % 4]
+        sides = _sides(truth, literal, box)
+        angle = sides[(attempt + 2 * narrow) % len(sides)]
         closing = np.array([np.sin(angle), np.cos(angle), 0.0])
         radius = min(box.half[0], box.half[1]) - 0.006
         place[:2] += radius * closing[:2]
@@ -102,6 +121,69 @@ def grasp(truth: Vector, literal: int, home: Vector, attempt: int) -> list[Waypo
         replace(_waypoint(place, turn, CLOSED), tolerance=1.0, hold=10),
         replace(_waypoint(above, turn, CLOSED), tolerance=0.03),
     ]
+
+
+def in_the_way(truth: Vector, literal: int) -> Vector | None:
+    """How a thing must move ``(3,)``, so that it can still be taken when the drawer it belongs in
+    stands open above or beside it; None where it need not."""
+    outward = -part_of_truth(truth, "joint.axis", literal)
+    away = _box(truth, literal).centre - part_of_truth(truth, "handle", literal)
+    away[2] = 0.0
+    ahead = float(away @ outward)
+    sideways = away - ahead * outward
+    distance = float(np.linalg.norm(sideways))
+    if not -0.1 < ahead < 0.3 or distance > _BESIDE - 0.02:
+        return None
+    towards = sideways / distance if distance > 0.02 else np.array([-1.0, 0.0, 0.0])
+    return (_BESIDE - distance) * towards
+
+
+def clear(
+    truth: Vector, literal: int, home: Vector, attempt: int, narrow: bool, shift: Vector
+) -> list[Waypoint]:
+    """Take the thing, see :func:`grasp`, and put it down ``shift (3,)`` further."""
+    taken = grasp(truth, literal, home, attempt, narrow)
+    closing, lifted = taken[-2], taken[-1]
+    turn = np.asarray(closing.turn)
+    above = np.add(lifted.place, shift)
+    place = np.add(closing.place, shift)
+    return [
+        *taken,
+        replace(_waypoint(above, turn, CLOSED), tolerance=0.02),
+        replace(_waypoint(place + 0.005 * UP, turn, CLOSED), tolerance=0.01, patience=40),
+        replace(_waypoint(place, turn, OPEN), tolerance=1.0, hold=8),
+        _waypoint(above, turn, OPEN),
+    ]
+
+
+def _sides(truth: Vector, literal: int, box: _Box) -> list[float]:
+    """Where to take the rim, as angles from the base's y axis, the best first.
+
+    To the side by default. Beside a drawer that stands open for it: where the hand, which is wide
+    in the direction in which it closes, has most room.
+    """
+    if not np.any(part_of_truth(truth, "joint.axis", literal)):
+        return [0.0, np.pi, np.pi / 2, -np.pi / 2]
+    target = part_of_truth(truth, "target", literal)[:2]
+    half = (
+        _upright(
+            part_of_truth(truth, "target.q", literal), part_of_truth(truth, "target.half", literal)
+        )[:2]
+        + 0.06
+    )  # fmt: skip; walls
+    room: dict[float, float] = {}
+    for angle in np.arange(8) * np.pi / 4:
+        along = np.array([np.sin(angle), np.cos(angle)])
+        rim = box.centre[:2] + min(box.half[:2]) * along
+        hand = [
+            rim + away * along + aside * np.array([along[1], -along[0]])
+            for away in np.linspace(-0.1, 0.1, 9)
+            for aside in (-0.035, 0.0, 0.035)
+        ]
+        gaps = np.maximum(np.abs(np.array(hand) - target) - half, 0.0)
+        depth = np.minimum(half - np.abs(np.array(hand) - target), half).min(1).max()
+        room[float(angle)] = float(np.linalg.norm(gaps, axis=1).min()) - max(float(depth), 0.0)
+    return sorted(room, key=lambda angle: -room[angle])
 
 
 def put(truth: Vector, literal: int, home: Vector, inside: bool) -> list[Waypoint]:
@@ -130,8 +212,44 @@ def put(truth: Vector, literal: int, home: Vector, inside: bool) -> list[Waypoin
     ]
 
 
-def slide(truth: Vector, literal: int, home: Vector, opening: bool) -> list[Waypoint]:
-    """Pull a drawer open by its handle, or push it shut."""
+def flat(truth: Vector, literal: int) -> bool:
+    """Whether the thing is too flat and wide to be taken, and shall only go elsewhere on the same
+    ground: a plate."""
+    box, target = _box(truth, literal), part_of_truth(truth, "target", literal)
+    thin = 2 * box.half[2] < 0.03 and 2 * min(box.half[:2]) > GRIP_WIDTH
+    return bool(thin and abs(target[2] - box.centre[2]) < 0.03)
+
+
+def drag(truth: Vector, literal: int, home: Vector, attempt: int) -> list[Waypoint]:
+    """Push a plate along the ground with closed fingers, from within its rim."""
+    box = _box(truth, literal)
+    way = part_of_truth(truth, "target", literal)[:2] - box.centre[:2]
+    length = float(np.linalg.norm(way))
+    along = np.append(way / length, 0.0)
+    start = box.centre + (min(box.half[:2]) - 0.03) * along
+    start[2] = box.centre[2] + box.half[2] - (0.012, 0.015, 0.01)[attempt % 3]
+    turn = hand_turn(-UP, np.array([-along[1], along[0], 0.0]), truth)
+    high = max(home[2], start[2] + _RISE)
+    return [
+        *_rise(truth, high, CLOSED),
+        _waypoint(np.append(start[:2], high), turn, CLOSED),
+        _waypoint(start + 0.04 * UP, turn, CLOSED),
+        replace(_waypoint(start, turn, CLOSED), tolerance=0.006, patience=30),
+        *(  # slowly: the rim must not climb over the fingers
+            replace(_waypoint(start + gone * along, turn, CLOSED), tolerance=0.02, patience=15)
+            for gone in np.arange(0.04, length, 0.04)
+        ),
+        replace(_waypoint(start + length * along, turn, CLOSED), tolerance=0.005, patience=25),
+    ]
+
+
+def slide(
+    truth: Vector, literal: int, home: Vector, opening: bool, travel: float = 0.19
+) -> list[Waypoint]:
+    """Pull a drawer open by its handle, or push it shut.
+
+    ``travel``: how far it is pulled, m, some of which the hand falls short of.
+    """
     handle = part_of_truth(truth, "handle", literal)
     joint = part_of_truth(truth, "joint", literal)[0]
     outward = -part_of_truth(truth, "joint.axis", literal)  # drawers open against their axis
@@ -152,7 +270,7 @@ def slide(truth: Vector, literal: int, home: Vector, opening: bool) -> list[Wayp
             replace(_waypoint(end, turn, grip), patience=60),
             _waypoint(before, turn, grip),
         ]
-    on, end = handle - 0.004 * outward, handle + (0.19 - abs(joint)) * outward
+    on, end = handle - 0.004 * outward, handle + (travel - abs(joint)) * outward
     return [
         *reach,
         replace(_waypoint(on, turn, OPEN), tolerance=0.006, patience=40),

@@ -108,7 +108,8 @@ def _slots(name: str, slots: Sequence[str], unit: str) -> StateVector:
 class Reader:
     """Reads the vectors above from one environment."""
 
-    def __init__(self, env: Any, slots: Sequence[str]) -> None:
+    def __init__(self, env: Any, slots: Sequence[tuple[str, ...]]) -> None:
+        """``slots``: of each, the things that may fill it; a scene has at most one of them."""
         self._env = env
         self._model: Any = env.sim.model._model
         self._data: Any = env.sim.data._data
@@ -246,8 +247,9 @@ class _Slot:
     """Addresses of its joints' positions."""
 
     @staticmethod
-    def find(env: Any, model: Any, name: str) -> _Slot | None:
-        if name not in env.obj_body_id:
+    def find(env: Any, model: Any, names: tuple[str, ...]) -> _Slot | None:
+        name = next((name for name in names if name in env.obj_body_id), None)
+        if name is None:
             return None
         body = env.obj_body_id[name]
         below = _below(model, body)

