@@ -205,7 +205,13 @@ def evaluate_policy(arguments: Arguments) -> int:
     from enactive.evaluation.plan import Overlap, evaluation_plan, join, swap_plan
     from enactive.evaluation.progress import progress_bar
     from enactive.evaluation.results import summarise
-    from enactive.evaluation.retention import as_text, has_probes, probe_plan, retention
+    from enactive.evaluation.retention import (
+        as_text,
+        has_probes,
+        probe_plan,
+        probe_wording_of,
+        retention,
+    )
     from enactive.evaluation.rollouts import locally
     from enactive.policies.policy import WiringError
     from enactive.serving.remote import RemoteError
@@ -253,7 +259,13 @@ def evaluate_policy(arguments: Arguments) -> int:
                 wording=wording, stop_on=arguments.swap_stop,
             )  # fmt: skip
             axes = {one.name: one.axis for one in pool.spec.perturbations}
-            probes = probe_plan(plan, _probes(arguments.probe, axes)) if arguments.probe else []
+            probes = (
+                probe_plan(
+                    plan, _probes(arguments.probe, axes), told=probe_wording_of(pool.spec.name)
+                )
+                if arguments.probe
+                else []
+            )
             for episode in probes:
                 pool.spec.check_task(episode.task)
             plan = join(plan, probes, swapped)

@@ -11,18 +11,24 @@ from __future__ import annotations
 
 import re
 import statistics as averages
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from enactive.evaluation.plan import EpisodePlan
 from enactive.evaluation.results import EpisodeResult, Evaluation, Rate, rate
 from enactive.evaluation.statistics import Interval, clustered_ratio, paired_ratio
+from enactive.observations import Task
+from enactive.registry import Registry
 
 PREFIX = "probe/"
 """Groups of probe episodes begin with it."""
 SUCCESS = "success"
 """The measure that is not an event."""
 POOLED = "all probes"
+
+ProbeWording = Callable[[Task, int], str | None]
+"""``(task with the unperturbed instruction and the perturbations, seed) -> instruction`` under the
+perturbations; None where one of them changes nothing about the task."""
 
 Start = tuple[str, int, int]
 """Task, seed, repeat: what a probe shares with its baseline."""
@@ -54,16 +60,20 @@ def probe_plan(
     plan: Sequence[EpisodePlan],
     perturbations: Iterable[str | tuple[str, ...]],
     *,
+    told: ProbeWording | None = None,
     first_index: int = 0,
 ) -> list[EpisodePlan]:
     """The episodes of ``plan``'s main group again, once under each perturbation.
 
     Args:
         perturbations: names of the world's perturbations; a tuple applies several at once.
+        told: what the policy is told under them, and which tasks they change, see
+            :func:`probe_wording_of`; by default all tasks, and the unperturbed words.
         first_index: index of the first episode, for appending to another plan.
 
     Raises:
-        ValueError: the plan has no unperturbed main episodes, or a perturbation is named twice.
+        ValueError: the plan has no unperturbed main episodes, a perturbation is named twice, or one
+            changes nothing about any task.
     """
     main = [one for one in plan if one.group == "main" and not one.task.perturbations]
     if not main:
@@ -72,12 +82,27 @@ def probe_plan(
     names = ["+".join(one) for one in wanted]
     if len(set(names)) < len(names) or not all(names):
         raise ValueError(f"every probe needs a name of its own, got {names}")
-    probes = [
-        replace(one, task=replace(one.task, perturbations=applied), group=PREFIX + name)
-        for applied, name in zip(wanted, names, strict=True)
-        for one in main
-    ]
+    probes: list[EpisodePlan] = []
+    for applied, name in zip(wanted, names, strict=True):
+        before = len(probes)
+        for one in main:
+            task = replace(one.task, perturbations=applied)
+            words = task.instruction if told is None else told(task, one.seed)
+            if words is not None:
+                task = replace(task, instruction=words)
+                probes.append(replace(one, task=task, group=PREFIX + name))
+        if len(probes) == before:
+            raise ValueError(f"the perturbation {name!r} changes nothing about any of the tasks")
     return [replace(one, index=first_index + number) for number, one in enumerate(probes)]
+
+
+def probe_wording_of(world: str) -> ProbeWording | None:
+    """What is registered as ``world`` in the entry-point group ``enactive.probes``, if anything.
+
+    A world whose perturbations change words, or apply to some of its tasks only, has one.
+    """
+    probes = Registry("probes")
+    return probes.load(world) if world in probes.names() else None
 
 
 def has_probes(evaluation: Evaluation) -> bool:

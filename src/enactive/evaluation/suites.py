@@ -17,7 +17,7 @@ from enactive.evaluation.plan import (
     evaluation_plan,
     join,
 )
-from enactive.evaluation.retention import probe_plan
+from enactive.evaluation.retention import probe_plan, probe_wording_of
 from enactive.registry import Registry
 from enactive.worlds.world import WorldSpec
 
@@ -56,7 +56,7 @@ class Suite:
         plain = evaluation_plan(
             world, self.tasks, self.episodes, first_seed=self.first_seed, wording=self.wording
         )
-        probes = probe_plan(plain, self.perturbations)
+        probes = probe_plan(plain, self.perturbations, told=probe_wording_of(world.name))
         for probe in probes:
             world.check_task(probe.task)
         return join(plain, probes)

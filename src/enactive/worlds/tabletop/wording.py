@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from enactive.observations import Task
 from enactive.registry import suggest
 from enactive.seeding import numpy_generator
 from enactive.worlds.tabletop import perturbations as perturbing
@@ -142,21 +143,25 @@ def held_out_instructions(task: TableTask) -> tuple[str, ...]:
     return tuple(sentence(p, task, task.named, task.target) for p in HELD_OUT[task.family])
 
 
-def wording(task_name: str, perturbations: Sequence[str] = (), seed: int = 0) -> str:
+def wording(
+    task_name: str, perturbations: Sequence[str] = (), seed: int = 0, plain: str = ""
+) -> str:
     """What a policy is to be told about an episode.
 
     The names of what is meant follow the axes ``object`` and ``target``; the axis ``wording``
-    changes the sentence. Without any of the three it is the canonical instruction.
+    changes the sentence. Without any of the three it is ``plain``.
 
     Args:
         task_name: name of a task.
         perturbations: the episode's perturbations.
         seed: the episode's seed; it chooses among paraphrases, and the clause of ``wording-3``
             names something that is in that seed's scene.
+        plain: which of the task's wordings is changed; by default the canonical one.
 
     Raises:
         KeyError: there is no such task.
-        ValueError: the perturbations do not go together or not with the task.
+        ValueError: the perturbations do not go together or not with the task, or ``plain`` is none
+            of its wordings.
     """
     if task_name not in TASKS:
         raise KeyError(f"the tabletop has no task {task_name!r}; {suggest(task_name, TASKS)}")
@@ -169,17 +174,48 @@ def wording(task_name: str, perturbations: Sequence[str] = (), seed: int = 0) ->
     if by_axis.get("target") == "target-2":
         target = perturbing.other_target(task)
     level = by_axis.get("wording")
-    pattern = TRAINING[task.family][0]
+    pattern = _pattern(task, plain) if plain else TRAINING[task.family][0]
     if level == "wording-1":
         patterns = HELD_OUT[task.family]
         draw = numpy_generator(seed, "tabletop", task.name, level)
         pattern = patterns[draw.integers(len(patterns))]
-    plain = sentence(pattern, task, named, target)
+    told = sentence(pattern, task, named, target)
     if level == "wording-2":
-        return _LONG.format(i=plain)
+        return _LONG.format(i=told)
     if level == "wording-3":
         furniture = task.family in FURNITURE_FAMILIES
         scene = make_scene(task, perturbations, seed)
         other = scene.thing("furniture" if furniture else "other-1").look
-        return f"{plain}, and leave {phrase(other)} alone"
-    return plain
+        return f"{told}, and leave {phrase(other)} alone"
+    return told
+
+
+def probe_wording(task: Task, seed: int) -> str | None:
+    """The instruction of an episode under its perturbations: a world's entry in the group
+    ``enactive.probes``.
+
+    Args:
+        task: its instruction is the one without them, one of the task's wordings.
+        seed: the episode's.
+
+    Returns:
+        None where one of the perturbations changes nothing about the task.
+
+    Raises:
+        ValueError: two perturbations are on one axis, or the instruction is none of the task's.
+    """
+    known = perturbing.applicable(TASKS[task.name])
+    if any(name not in known for name in task.perturbations):
+        return None
+    return wording(task.name, task.perturbations, seed, task.instruction)
+
+
+def _pattern(task: TableTask, told: str) -> str:
+    """The pattern of which ``told`` is the task's sentence."""
+    patterns = (*TRAINING[task.family], *HELD_OUT[task.family])
+    for pattern in patterns:
+        if sentence(pattern, task, task.named, task.target) == told:
+            return pattern
+    raise ValueError(
+        f"{told!r} is none of the wordings of {task.name!r}, so it cannot be told otherwise"
+    )
