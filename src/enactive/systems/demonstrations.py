@@ -19,7 +19,7 @@ from enactive.episodes.compaction import compact
 from enactive.episodes.journal import Journal
 from enactive.episodes.provenance import provenance
 from enactive.evaluation.collect import DEMONSTRATION, collect
-from enactive.evaluation.plan import FIRST_EVALUATION_SEED
+from enactive.evaluation.plan import FIRST_EVALUATION_SEED, Wording
 from enactive.evaluation.progress import progress_bar
 from enactive.evaluation.worlds import config_record
 from enactive.policies.expert import ExpertPolicy
@@ -35,7 +35,7 @@ away. There, doing nothing has a best reward of 0.22 (mean of 100 starts)."""
 METAWORLD = MetaWorld.Config(cameras=(), states=("proprio", "objects"))
 """Meta-World as states."""
 
-WORDING = "canonical"
+WORDING: Wording = "canonical"
 """Which wordings are told: one per task, since no claim on states is about language."""
 
 SEEDS_PER_SAMPLE = 10_000
@@ -114,6 +114,7 @@ def demonstrations(
     episodes: int,
     seed: int = 0,
     expert: ExpertPolicy.Config | None = None,
+    wording: Wording = WORDING,
 ) -> Path:
     """Successful demonstrations by a world's expert, made where they are not there yet.
 
@@ -129,6 +130,7 @@ def demonstrations(
         seed: sample n uses the initial states ``n * SEEDS_PER_SAMPLE, ...``, below those that
             evaluations use.
         expert: who demonstrates; by default the world's expert, undisturbed.
+        wording: which wordings are told, one an episode in turn.
 
     Returns:
         The dataset's directory.
@@ -150,7 +152,7 @@ def demonstrations(
             "version": pool.spec.version,
             "policy": dict(policy.describe()),
             "rules": asdict(DEMONSTRATION),
-            "wording": WORDING,
+            "wording": wording,
             "tasks": list(tasks),
             "episodes": episodes,
             "seed": seed,
@@ -165,7 +167,7 @@ def demonstrations(
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not final.is_dir():
                 partial.mkdir(exist_ok=True)
-                _make(pool, policy, tasks, episodes, seed * SEEDS_PER_SAMPLE, partial)
+                _make(pool, policy, tasks, episodes, seed * SEEDS_PER_SAMPLE, partial, wording)
                 os.replace(partial, final)
     return final / "dataset"
 
@@ -177,13 +179,14 @@ def _make(
     episodes: int,
     first_seed: int,
     directory: Path,
+    wording: Wording,
 ) -> None:
     """Collect, or what is left of it, into ``directory``."""
     with Journal.open(directory / "journal.sqlite") as journal:
         with progress_bar(f"demonstrations, {pool.spec.name}", episodes * len(tasks)) as listener:
             collected = collect(
                 pool, policy, tasks, episodes, journal,
-                first_seed=first_seed, wording=WORDING, listener=listener,
+                first_seed=first_seed, wording=wording, listener=listener,
                 provenance=provenance(seeds={"first": first_seed}, worlds=[pool.spec]).to_dict(),
             )  # fmt: skip
         compact(journal, directory / "dataset", ids={result.id for result in collected.kept})

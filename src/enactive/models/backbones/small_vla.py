@@ -58,15 +58,28 @@ class Stem(nn.Module):
             The map ``(B, C, h, w)`` and keypoints ``(B, 2·K)``: x then y of each, in [-1, 1].
         """
         x, points = image, None
-        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            x = norm(convolution(x))
-            if self.films is not None:
-                gain, bias = self.films[i](language)[:, :, None, None].chunk(2, dim=1)
-                x = x * (1 + gain) + bias
-            x = F.gelu(x, approximate="tanh")
+        for i in range(len(self.convolutions)):
+            x = self._convolved(i, x, language)
             if i == 1 and self.keypoints is not None:
                 points = spatial_softmax(self.keypoints(x))
         return x, points
+
+    def keypoint_maps(self, image: Tensor, language: Tensor) -> Tensor:
+        """The scores ``(B, K, h, w)`` whose spatial softmax gives the keypoints.
+
+        Raises:
+            ValueError: the stem has no keypoints.
+        """
+        if self.keypoints is None:
+            raise ValueError("backbone.keypoints is 0: this stem has no keypoints to point with")
+        return self.keypoints(self._convolved(1, self._convolved(0, image, language), language))
+
+    def _convolved(self, i: int, x: Tensor, language: Tensor) -> Tensor:
+        x = self.norms[i](self.convolutions[i](x))
+        if self.films is not None:
+            gain, bias = self.films[i](language)[:, :, None, None].chunk(2, dim=1)
+            x = x * (1 + gain) + bias
+        return F.gelu(x, approximate="tanh")
 
 
 def spatial_softmax(maps: Tensor) -> Tensor:
@@ -107,6 +120,9 @@ class SmallVLA(Backbone):
         among them."""
         shared_stem: bool = False
         """Whether all cameras go through the same convolutions."""
+        cells: bool = added(True)
+        """Whether the cells of the last map are tokens. Without them, pictures reach the policy as
+        keypoints alone, and ``channels`` needs no more than two entries."""
 
         def build(
             self,
@@ -130,6 +146,8 @@ class SmallVLA(Backbone):
         super().__init__()
         if len(config.channels) < 2:
             raise ValueError("backbone.channels needs at least two convolutions")
+        if not (config.cells or config.keypoints):
+            raise ValueError("backbone.cells and backbone.keypoints: pictures need one of the two")
         width = config.width
         self.width = width
         self.camera_names = tuple(cameras)
@@ -142,7 +160,7 @@ class SmallVLA(Backbone):
 
         count = min(1, len(cameras)) if config.shared_stem else len(cameras)
         self.stems = nn.ModuleList(stem() for _ in range(count))
-        self.patches = nn.Linear(config.channels[-1], width)
+        self.patches = nn.Linear(config.channels[-1], width) if config.cells else None
         # One learned embedding per camera, time and cell: it says where a token comes from.
         self.places = nn.ParameterList()
         shrink = config.patch * 2 ** (len(config.channels) - 1)
@@ -152,6 +170,8 @@ class SmallVLA(Backbone):
                     f"camera {name!r} is {height}x{column} pixels, and the stem needs multiples "
                     f"of {shrink}; resize it, or change backbone.patch or backbone.channels"
                 )
+            if not config.cells:
+                continue
             cells = (height // shrink) * (column // shrink)
             self.places.append(nn.Parameter(0.02 * torch.randn(observation_steps, cells, width)))
         self.points = nn.ModuleList(
@@ -199,9 +219,10 @@ class SmallVLA(Backbone):
             flat = flat.to(language.dtype, memory_format=torch.channels_last) / 127.5 - 1
             stem = self.stems[0 if self.shared_stem else i]
             grid, points = stem(flat, language.repeat_interleave(steps, dim=0))
-            cells = self.patches(grid.flatten(2).transpose(1, 2))  # (B·T, h·w, D)
-            cells = cells.view(batch, steps, -1, self.width) + self.places[i]
-            patches.append(cells.flatten(1, 2))  # (B, T·h·w, D)
+            if self.patches is not None:
+                cells = self.patches(grid.flatten(2).transpose(1, 2))  # (B·T, h·w, D)
+                cells = cells.view(batch, steps, -1, self.width) + self.places[i]
+                patches.append(cells.flatten(1, 2))  # (B, T·h·w, D)
             if points is not None:
                 token = self.points[i](points).view(batch, steps, self.width)
                 singles.extend(token.unbind(1))
