@@ -58,8 +58,9 @@ def test_listed_things_are_tokens(make_batch: Make) -> None:
             build(slots=slots)
 
 
-def test_every_input_matters(make_batch: Make) -> None:
-    backbone, batch = build(), make_batch(2)
+@pytest.mark.parametrize("cells", [True, False])
+def test_every_input_matters(make_batch: Make, cells: bool) -> None:
+    backbone, batch = build(cells=cells), make_batch(2)
     language = torch.randn(2, 384)
     base = backbone(batch.images, batch.state, told(language)).pooled
     for name in batch.images:
@@ -69,6 +70,18 @@ def test_every_input_matters(make_batch: Make) -> None:
         changed = {**batch.state, name: batch.state[name] + 1}
         assert not torch.allclose(backbone(batch.images, changed, told(language)).pooled, base)
     assert not torch.allclose(backbone(batch.images, batch.state, told(-language)).pooled, base)
+
+
+def test_pictures_as_keypoints_alone(make_batch: Make) -> None:
+    backbone, batch = build(cells=False), make_batch(2)
+    found = backbone(batch.images, batch.state, told(torch.randn(2, 384)))
+    assert found.tokens.shape == (2, 2 + 2 * 2 + 2 * 2, 32)
+    stem, image = backbone.stems[0], batch.images["front"][:, 0].permute(0, 3, 1, 2).float()
+    language = torch.randn(2, 384)
+    points = spatial_softmax(stem.keypoint_maps(image, language))  # type: ignore[operator]
+    assert torch.equal(stem(image, language)[1], points)
+    with pytest.raises(ValueError, match=r"backbone\.cells and backbone\.keypoints"):
+        build(cells=False, keypoints=0)
 
 
 def test_time_is_not_lost(make_batch: Make) -> None:
