@@ -204,10 +204,12 @@ def probe_wording(task: Task, seed: int) -> str | None:
     Raises:
         ValueError: two perturbations are on one axis, or the instruction is none of the task's.
     """
+    names = [one.name for one in perturbing.PERTURBATIONS]
+    own = tuple(name for name in task.perturbations if name in names)  # others fit any world
     known = perturbing.applicable(TASKS[task.name])
-    if any(name not in known for name in task.perturbations):
+    if any(name not in known for name in own):
         return None
-    return wording(task.name, task.perturbations, seed, task.instruction)
+    return wording(task.name, own, seed, task.instruction)
 
 
 def _pattern(task: TableTask, told: str) -> str:
