@@ -103,6 +103,8 @@ class LiberoObjectConfig:
     """Numbers of the scenes, which are those of the official tasks."""
     sets: tuple[Literal["official", "any"], ...] = (ANY, OFFICIAL)
     """The sets of demonstrations; a set that is added later leaves what is there as it is."""
+    untold: bool = True
+    """Whether a policy that is told nothing is trained on each set as well."""
     demonstrations: int = 100
     """Demonstrations of each of the two sets, divided among its tasks (rounded up)."""
     steps: int = 2500
@@ -129,7 +131,7 @@ class LiberoObjectConfig:
             return self
         return replace(
             self, scenes=self.scenes[:1], sets=(ANY,), demonstrations=1, steps=2, batch_size=4,
-            episodes=1, variants=(), max_steps=10,
+            episodes=1, variants=(), max_steps=10, untold=False,
         )  # fmt: skip
 
     def world(self, states: tuple[int, int], suites: tuple[str, ...]) -> Libero.Config:
@@ -183,7 +185,7 @@ def run(config: LiberoObjectConfig) -> Path:
         sets = {name: _collect(config, name) for name in config.sets}
     policies: dict[str, tuple[Policy | None, Path | None]] = {EXPERT: (None, None)}
     for name, dataset in sets.items():
-        for label in (name,) if config.quick else (name, MUTE.format(name)):
+        for label in (name, MUTE.format(name)) if config.untold else (name,):
             with clock.part("train"):
                 checkpoint = train(config.training(label, dataset)).checkpoint
             model = ActionModel.load(checkpoint, "ema")
