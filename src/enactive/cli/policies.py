@@ -66,7 +66,6 @@ def policy_of(arguments: Any, spec: WorldSpec) -> Any:
 
 
 def _built_in(name: str, spec: WorldSpec) -> Any:
-    from enactive.actions.spaces import VectorSpace
     from enactive.policies.expert import ExpertPolicy
     from enactive.policies.hold import HoldPolicy
     from enactive.policies.random_policy import RandomPolicy, Samples
@@ -75,18 +74,10 @@ def _built_in(name: str, spec: WorldSpec) -> Any:
         return ExpertPolicy.Config().build(spec)
     if name == "random" and hasattr(spec.accepts, "sample"):
         return RandomPolicy(cast(Samples, spec.accepts))
-    if not isinstance(spec.accepts, VectorSpace):
-        raise UserError(f"{name}: {spec.name} does not accept vector actions")
-    # Holding leaves every command that is not a change at the middle of its range.
-    still = {
-        group.name: tuple(
-            float(entry) for entry in (spec.accepts.low + spec.accepts.high)[place] / 2
-        )
-        for group in spec.accepts.groups
-        if group.reference not in ("delta", "velocity")
-        for place in (spec.accepts.slices[group.name],)
-    }
-    return HoldPolicy(spec.accepts, still)
+    if name == "random":
+        raise UserError(f"random: nothing can be drawn from the actions of {spec.name}")
+    with wiring():
+        return HoldPolicy.of(spec)
 
 
 def _remote(reaching: Any, spec: WorldSpec) -> Any:
