@@ -1,6 +1,7 @@
 """Vector spaces: validation that names the field, bounds, samples, serialisation."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -230,3 +231,16 @@ def test_it_prints_its_conventions():
     text = str(SPACE)
     assert "arm (3): position xyz, delta in base, m [-0.01, 0.01]" in text
     assert "positive closes" in text and "20 Hz" in text
+
+
+def test_what_follows_from_the_fields_is_computed_once_and_no_field():
+    one, other = (VectorSpace(groups=(ARM, TURN, GRIPPER), rate_hz=20) for _ in range(2))
+    assert one.low is one.low and one.slices is one.slices
+    assert not one.low.flags.writeable and not one.high.flags.writeable
+    assert one == other and hash(one) == hash(other) and repr(one) == repr(other)
+    slower = replace(one, rate_hz=1.0)
+    assert slower.low is not one.low and slower.low.tolist() == one.low.tolist()
+    sent = pickle.loads(pickle.dumps(one))  # workers are given worlds that declare it
+    assert sent == one and sent.low.tolist() == one.low.tolist()
+    assert VectorSpace.from_dict(one.to_dict()) == other
+    assert set(one.to_dict()) == set(other.to_dict()) == {"space", "rate_hz", "groups"}

@@ -9,8 +9,9 @@ way. Spaces of digital agents are in :mod:`enactive.actions.digital`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,7 +51,7 @@ class ActionSpace(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what follows from the fields is computed once
 class VectorSpace:
     """Vector actions ``float32 (A,)``: the groups' entries in order."""
 
@@ -71,31 +72,41 @@ class VectorSpace:
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise ValueError(f"VectorSpace: rate_hz is {self.rate_hz}; it must be positive, in Hz")
 
-    @property
+    @cached_property
     def size(self) -> int:
         """A, the number of entries."""
         return sum(group.size for group in self.groups)
 
-    @property
+    @cached_property
     def low(self) -> NDArray[np.float32]:
-        """Smallest value of each entry, ``float32 (A,)``."""
-        return np.concatenate([group.lows for group in self.groups]).astype(np.float32)
+        """Smallest value of each entry, ``float32 (A,)``, read-only."""
+        return _fixed([group.lows for group in self.groups])
 
-    @property
+    @cached_property
     def high(self) -> NDArray[np.float32]:
-        """Largest value of each entry, ``float32 (A,)``."""
-        return np.concatenate([group.highs for group in self.groups]).astype(np.float32)
+        """Largest value of each entry, ``float32 (A,)``, read-only."""
+        return _fixed([group.highs for group in self.groups])
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """A entry names, ``"arm.x"``, ``"gripper"`` (a one-entry scalar group is just its name)."""
         return tuple(entry for group in self.groups for entry in group.entries)
 
-    @property
+    @cached_property
     def slices(self) -> Mapping[str, slice]:
         """Group name to its slice of the vector."""
         ends = np.cumsum([group.size for group in self.groups]).tolist()
-        return {g.name: slice(end - g.size, end) for g, end in zip(self.groups, ends, strict=True)}
+        places = zip(self.groups, ends, strict=True)
+        return {g.name: slice(end - g.size, end) for g, end in places}
+
+    @cached_property
+    def _rotations(self) -> tuple[tuple[Group, slice], ...]:
+        """The groups whose entries must be a rotation, and where they are."""
+        return tuple(
+            (group, self.slices[group.name])
+            for group in self.groups
+            if group.representation in UNIT_LENGTH
+        )
 
     def group(self, name: str) -> Group:
         """The group called ``name``; raises ``KeyError`` with suggestions."""
@@ -125,7 +136,7 @@ class VectorSpace:
             raise ValueError(
                 f"{self.names[i]} is {vector[i]:g}, outside [{self.low[i]:g}, {self.high[i]:g}]"
             )
-        for group, where in zip(self.groups, self.slices.values(), strict=True):
+        for group, where in self._rotations:
             if not _is_rotation(vector[where], group):
                 raise ValueError(
                     f"{group.name} is no rotation in {group.representation}: "
@@ -156,11 +167,10 @@ class VectorSpace:
             raise ValueError(f"actions have {self.size} entries here, got shape {vector.shape}")
         if np.isnan(vector).any():
             raise ValueError(f"cannot clip NaN (in {_nan_entries(vector, self.names)})")
-        for group, where in zip(self.groups, self.slices.values(), strict=True):
-            if group.representation in UNIT_LENGTH:
-                from enactive.actions.rotations import project
+        for group, where in self._rotations:
+            from enactive.actions.rotations import project
 
-                vector[..., where] = project(vector[..., where], group.representation)
+            vector[..., where] = project(vector[..., where], group.representation)
         return np.clip(vector, self.low, self.high)
 
     def sample(self, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -243,9 +253,13 @@ def space_from_dict(data: Mapping[str, Any]) -> ActionSpace:
     return kinds[kind].from_dict(data)
 
 
+def _fixed(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    whole = np.concatenate(parts).astype(np.float32)
+    whole.setflags(write=False)  # it is handed out again and again
+    return whole
+
+
 def _is_rotation(entries: NDArray[np.float32], group: Group) -> bool:
-    if group.representation not in UNIT_LENGTH:
-        return True
     if group.size == 4:
         return abs(float(np.linalg.norm(entries)) - 1.0) < 1e-3
     rows = entries.reshape(-1, 3).astype(np.float64)
