@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -53,7 +54,7 @@ FRAMELESS = ("joint", "gripper")
 Bound: TypeAlias = float | tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: bounds are computed once
 class Group:
     """One named part of a vector action and its convention.
 
@@ -172,14 +173,14 @@ class Group:
                 "range of a unit vector's entries",
             )
 
-    @property
+    @cached_property
     def lows(self) -> NDArray[np.float64]:
-        """Smallest value of each entry, ``(size,)``."""
+        """Smallest value of each entry, ``(size,)``, read-only."""
         return np.broadcast_to(np.asarray(self.low, dtype=np.float64), (self.size,))
 
-    @property
+    @cached_property
     def highs(self) -> NDArray[np.float64]:
-        """Largest value of each entry, ``(size,)``."""
+        """Largest value of each entry, ``(size,)``, read-only."""
         return np.broadcast_to(np.asarray(self.high, dtype=np.float64), (self.size,))
 
     @property

@@ -75,7 +75,6 @@ class Tabletop:
         self._control = CONTROLS[config.control]
         self._space = space(self._control, self._arm)
         # What VectorSpace.check computes anew for each action.
-        self._low, self._high = self._space.low, self._space.high
         self._spec = _spec(config)
         self._drawing: Drawing | None = None
         self._episode: _Episode | None = None
@@ -114,7 +113,7 @@ class Tabletop:
             RuntimeError: no episode is running, or it has ended.
         """
         episode = self._running()
-        vector = self._checked(action)
+        vector = self._space.check(action)
         if episode.ended or episode.steps >= self._config.max_steps:
             raise RuntimeError(f"the episode ended after {episode.steps} steps; call reset")
         engine = episode.engine
@@ -252,14 +251,6 @@ class Tabletop:
             aim=Aim(pose, self._arm.inverse(pose)),
             progress=Progress(start=engine.positions()),
         )
-
-    def _checked(self, action: Any) -> NDArray[np.float32]:
-        vector = np.asarray(action, np.float32)
-        if vector.shape == self._low.shape and bool(
-            ((vector >= self._low) & (vector <= self._high)).all()
-        ):
-            return vector
-        return self._space.check(action)  # says what is wrong with it
 
     def _running(self) -> _Episode:
         if self._episode is None:
