@@ -10,6 +10,7 @@ of the seed, with any other it is told that. The scene and the success test are 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import io
 from dataclasses import dataclass
@@ -180,8 +181,8 @@ LARGEST = 22
 def level_ids() -> dict[str, str]:
     """Level (``"GoToLocal"``) to the environment's id (``"BabyAI-GoToLocal-v0"``), all of them."""
     import gymnasium
-    import minigrid  # noqa: F401  (registers the levels)
 
+    importlib.import_module("minigrid")  # registers the levels
     found = [name for name in gymnasium.registry if name.startswith("BabyAI-")]
     return {name.removeprefix("BabyAI-").rpartition("-v")[0]: name for name in found}
 

@@ -25,12 +25,18 @@ KEPT = 4
 """Worlds whose beginning is kept: growing one takes a good part of a second, copying it little."""
 
 
+def rules(what: str) -> Any:
+    """One of the game's tables, e.g. ``"collect"``; the package makes them from a file as it is
+    imported."""
+    return getattr(constants, what)
+
+
 class Game(crafter.Env):
     """One game at a time; :meth:`begin` starts it and :meth:`step` is the package's."""
 
     def __init__(self, image_size: int) -> None:
         super().__init__(view=VIEW, size=(image_size, image_size), length=0, seed=0)
-        self._world = _World(self._area, constants.materials, (12, 12))
+        self._world = _World(self._area, rules("materials"), (12, 12))
         rows = self._local_view._grid[1]
         self._local_view = _LocalView(self._world, self._textures, [VIEW[0], rows])
         self._sem_view = engine.SemanticView(self._world, CREATURES)
@@ -51,7 +57,7 @@ class Game(crafter.Env):
         self._update_time()
         self._local_view.seed = seed
 
-    def _obs(self) -> None:
+    def _obs(self) -> Any:
         """Nothing: pictures are drawn when someone looks."""
 
     def picture(self) -> NDArray[np.uint8]:
@@ -83,7 +89,7 @@ CREATURES = [
 ]  # fmt: skip
 
 KINDS = (
-    "outside", *constants.materials, "player", "cow", "zombie", "skeleton", "arrow", "plant"
+    "outside", *rules("materials"), "player", "cow", "zombie", "skeleton", "arrow", "plant"
 )  # fmt: skip
 """What an id of the map means."""
 

@@ -90,18 +90,18 @@ def _need(scene: Scene, task: str, least: int = LOW) -> str | None:
 def _achieve(scene: Scene, goal: str) -> str | None:
     """The next action towards an achievement; None where there is no way."""
     verb, _, what = goal.partition("_")
-    rules: dict[str, Callable[[Scene, str], str | None]] = {
+    ways: dict[str, Callable[[Scene, str], str | None]] = {
         "collect": _collect, "place": _place, "make": _make, "eat": _eat,
         "defeat": lambda scene, creature: go_and_do(scene, creature) or _with_pickaxe(scene),
         "wake": lambda scene, _: "sleep" if scene.has["energy"] < 9 else "noop",
     }  # fmt: skip
-    return rules[verb](scene, what)
+    return ways[verb](scene, what)
 
 
 def _collect(scene: Scene, item: str) -> str | None:
-    from crafter import constants
+    from enactive.worlds.crafter_engine import rules
 
-    sources: dict[str, Any] = constants.collect
+    sources: dict[str, Any] = rules("collect")
     material = next(name for name, rule in sources.items() if item in rule["receive"])
     missing = _get(scene, sources[material]["require"])
     return missing or go_and_do(scene, material) or _with_pickaxe(scene)
@@ -129,9 +129,9 @@ def _grow(scene: Scene) -> str | None:
 
 
 def _place(scene: Scene, what: str) -> str | None:
-    from crafter import constants
+    from enactive.worlds.crafter_engine import rules
 
-    rule: dict[str, Any] = constants.place[what]
+    rule: dict[str, Any] = rules("place")[what]
     missing = _get(scene, rule["uses"])
     if missing:
         return missing
@@ -141,13 +141,13 @@ def _place(scene: Scene, what: str) -> str | None:
 
 
 def _make(scene: Scene, what: str) -> str | None:
-    from crafter import constants
+    from enactive.worlds.crafter_engine import rules
 
-    rule: dict[str, Any] = constants.make[what]
+    rule: dict[str, Any] = rules("make")[what]
     needs = dict(rule["uses"])
     absent = [tool for tool in rule["nearby"] if not scene.exists(tool)]
     for tool in absent:  # what they take is gathered at once
-        for item, amount in constants.place[tool]["uses"].items():
+        for item, amount in rules("place")[tool]["uses"].items():
             needs[item] = needs.get(item, 0) + amount
     missing = _get(scene, needs)
     if missing:
@@ -156,7 +156,7 @@ def _make(scene: Scene, what: str) -> str | None:
         if not scene.near(tool, 1):
             # A second workbench is cheaper than a way that may be blocked, if there is enough.
             spare = dict(needs)
-            for item, amount in constants.place[tool]["uses"].items():
+            for item, amount in rules("place")[tool]["uses"].items():
                 spare[item] = spare.get(item, 0) + amount
             if tool in absent or all(scene.has[item] >= n for item, n in spare.items()):
                 return _place(scene, tool)

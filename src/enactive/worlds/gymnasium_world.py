@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import numpy as np
@@ -169,7 +169,7 @@ class GymnasiumWorld:
             "seed": self._seed,
             "actions": self._actions,
         }
-        payload: bytes = msgpack.packb(state)
+        payload = cast(bytes, msgpack.packb(state))
         return Snapshot(world=self._spec.name, payload=payload)
 
     def restore(self, snapshot: Snapshot) -> Observation:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import numpy as np
@@ -222,7 +222,7 @@ class MetaWorld:
             "mujoco": metaworld_state.mujoco_state(env).tobytes(),
             "environment": metaworld_state.capture(env),
         }
-        payload: bytes = msgpack.packb(state)
+        payload = cast(bytes, msgpack.packb(state))
         return Snapshot(world=self._spec.name, payload=payload)
 
     def restore(self, snapshot: Snapshot) -> Observation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,7 +78,7 @@ def begin(env: Any, pristine: dict[str, Any], generator: np.random.Generator) ->
 
 
 @contextmanager
-def _hand_at_rest(env: Any) -> Iterator[None]:
+def _hand_at_rest(env: Any) -> Generator[None]:
     reset_hand = env._reset_hand
     env._reset_hand = lambda steps=0: reset_hand(steps=0)
     try:

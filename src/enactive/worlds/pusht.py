@@ -86,7 +86,7 @@ class PushT(GymnasiumWorld):
     """PushT with pictures, state vectors, or both; made with ``PushT.Config(...).build()``."""
 
     @dataclass(frozen=True, kw_only=True, slots=True)
-    class Config:
+    class Config:  # pyright: ignore[reportIncompatibleVariableOverride]  (no mapping: PushT's own)
         """Configuration of :class:`PushT`."""
 
         image_size: int = 96

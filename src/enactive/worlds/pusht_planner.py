@@ -133,7 +133,9 @@ class PushTPlanner:
             score = np.where(score < 0, score, noise)
         best = np.argsort(-score)[: max(1, min(self.lookahead, int((score > 0).sum())))]
         if self.lookahead > 1:
-            values = [self._value(simulator, pushes, int(i), travel[i], memory) for i in best]
+            values = [
+                self._value(simulator, pushes, int(i), float(travel[i]), memory) for i in best
+            ]
             choice = int(best[int(np.argmax(values))])
         else:
             choice = int(best[0])

@@ -98,7 +98,7 @@ def maze(walls: bytes, goal: tuple[float, float]) -> Maze:
     far, following = dijkstra(
         graph,
         directed=False,
-        indices=int(np.ravel_multi_index(tuple(nearest), shape)),
+        indices=[int(np.ravel_multi_index(tuple(nearest), shape))],
         return_predecessors=True,
     )
-    return Maze(corner, far.reshape(shape), free, following.astype(np.int64))
+    return Maze(corner, far[0].reshape(shape), free, following[0].astype(np.int64))

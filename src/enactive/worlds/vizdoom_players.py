@@ -83,7 +83,7 @@ def _walk_to_medkits(truth: NDArray[np.float64]) -> dict[str, Any]:
         return act("w", turn=10.0)
 
     def effort(place: list[float]) -> float:
-        return float(np.hypot(*place) + 100.0 * abs(np.arctan2(place[1], place[0])))
+        return float(np.hypot(place[0], place[1]) + 100.0 * abs(np.arctan2(place[1], place[0])))
 
     return _walk_to(*min(kits.tolist(), key=effort))
 
@@ -105,7 +105,7 @@ def _corner_by_corner(truth: NDArray[np.float64]) -> dict[str, Any]:
     if not len(seen):
         ahead = np.array([[truth[0] + 60.0, KERB]])
         return _walk_to(*relative(truth, ahead)[0].tolist())
-    angle = _angle(*min(seen.tolist(), key=lambda place: np.hypot(*place)))
+    angle = _angle(*min(seen.tolist(), key=lambda place: float(np.hypot(place[0], place[1]))))
     shoots = abs(angle) <= REACH and truth[OWN.index("attack_ready")]
     return act("mouse_left", turn=angle) if shoots else act(turn=angle)
 

@@ -57,7 +57,8 @@ class Drawing:
         self._known(camera)
         _aim_cameras(engine)
         layer = self._layer(engine)
-        mask = layer.draw(engine, camera, arm=True, segments=True).any(-1)
+        drawn = layer.draw(engine, camera, arm=True, segments=True)
+        mask = np.asarray(drawn.any(-1), np.bool_)
         picture = layer.draw(engine, camera, arm=True, segments=False)
         return np.where(mask[..., None], picture, np.uint8(BACKGROUND)), mask
 
