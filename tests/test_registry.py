@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enactive.registry import Registry, UnknownPart, suggest
+from enactive.registry import Registry, UnknownPart, refuse_unknown, suggest
 
 PART = """
 from dataclasses import dataclass
@@ -105,3 +105,9 @@ def test_suggestions_come_nearest_first() -> None:
 
 def test_a_part_of_a_name_suggests_the_whole() -> None:
     assert suggest("flow", ["flow_matching", "l1"]).startswith("did you mean 'flow_matching'?")
+
+
+def test_unknown_names_of_a_field_are_refused() -> None:
+    refuse_unknown("states", ["joints"], ["joints", "proprio"])
+    with pytest.raises(ValueError, match="states: there is no 'propri'; did you mean 'proprio'"):
+        refuse_unknown("states", ["joints", "propri"], ["joints", "proprio"])

@@ -34,6 +34,18 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"{meant}known: {', '.join(names) or 'none'}"
 
 
+def refuse_unknown(field: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names that a configuration's ``field`` lists.
+
+    Raises:
+        ValueError: one of ``given`` is none of ``known``; the message says what was probably meant.
+    """
+    there = tuple(known)
+    for name in given:
+        if name not in there:
+            raise ValueError(f"{field}: there is no {name!r}; {suggest(name, there)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The parts of one kind."""

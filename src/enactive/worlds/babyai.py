@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from enactive.actions.digital import ChoiceSpace
 from enactive.observations import Camera, ObservationSpec, StateVector, TaskSpec
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.seeding import child_seed
 from enactive.worlds.babyai_bot import Bot
 from enactive.worlds.replayed import Outcome, ReplayedWorld, View
@@ -99,12 +99,8 @@ class BabyAI(ReplayedWorld):
             return BabyAI(self)
 
     def __init__(self, config: Config) -> None:
-        for name in config.cameras:
-            if name not in CAMERAS:
-                raise ValueError(f"cameras: there is no {name!r}; {suggest(name, CAMERAS)}")
-        for name in config.states:
-            if name not in STATES:
-                raise ValueError(f"states: there is no {name!r}; {suggest(name, STATES)}")
+        refuse_unknown("cameras", config.cameras, CAMERAS)
+        refuse_unknown("states", config.states, STATES)
         if config.tile_size < 1:
             raise ValueError(f"tile_size is in pixels, at least 1; got {config.tile_size}")
         self._config = config

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from enactive.actions.digital import ChoiceSpace
 from enactive.observations import Camera, ObservationSpec, StateVector, TaskSpec
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.seeding import child_seed
 from enactive.worlds.crafter_instructions import HELD_OUT, TRAINING
 from enactive.worlds.replayed import Outcome, ReplayedWorld, View
@@ -107,9 +107,7 @@ class Crafter(ReplayedWorld):
     def __init__(self, config: Config) -> None:
         if set(config.cameras) - {"view"}:
             raise ValueError(f"cameras: only 'view' is there, got {[*config.cameras]}")
-        for name in config.states:
-            if name not in STATES:
-                raise ValueError(f"states: there is no {name!r}; {suggest(name, STATES)}")
+        refuse_unknown("states", config.states, STATES)
         if config.image_size < WIDTH:
             raise ValueError(f"image_size is in pixels, at least {WIDTH}; got {config.image_size}")
         if config.max_steps < 1:

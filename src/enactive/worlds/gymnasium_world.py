@@ -14,9 +14,8 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -169,14 +168,11 @@ class GymnasiumWorld:
             "seed": self._seed,
             "actions": self._actions,
         }
-        payload = cast(bytes, msgpack.packb(state))
-        return Snapshot(world=self._spec.name, payload=payload)
+        return Snapshot.pack(self._spec.name, state)
 
     def restore(self, snapshot: Snapshot) -> Observation:
         """Execute the snapshot's episode again, up to where it was taken."""
-        if snapshot.world != self._spec.name:
-            raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
+        state = snapshot.unpack(self._spec.name)
         task = Task(name=state["task"], instruction=state["instruction"])
         observation = self.reset(task, state["seed"])
         for action in state["actions"]:

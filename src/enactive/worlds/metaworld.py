@@ -11,9 +11,8 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +26,7 @@ from enactive.observations import (
     Task,
     TaskSpec,
 )
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.seeding import numpy_generator
 from enactive.worlds import metaworld_state
 from enactive.worlds.metaworld_engine import EVENTS, begin, environment, facts
@@ -222,8 +221,7 @@ class MetaWorld:
             "mujoco": metaworld_state.mujoco_state(env).tobytes(),
             "environment": metaworld_state.capture(env),
         }
-        payload = cast(bytes, msgpack.packb(state))
-        return Snapshot(world=self._spec.name, payload=payload)
+        return Snapshot.pack(self._spec.name, state)
 
     def restore(self, snapshot: Snapshot) -> Observation:
         """Go back to ``snapshot``; what follows is bit-equal to what followed it then.
@@ -231,9 +229,7 @@ class MetaWorld:
         Raises:
             ValueError: the snapshot is another world's.
         """
-        if snapshot.world != self._spec.name:
-            raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
+        state = snapshot.unpack(self._spec.name)
         slot = self._slot(state["task"])
         metaworld_state.put_back(slot.env, state["environment"])
         physics = np.frombuffer(state["mujoco"], np.float64).copy()
@@ -318,9 +314,7 @@ def _check(config: MetaWorld.Config) -> None:
         raise ValueError(f"max_steps must lie in [1, 500], got {config.max_steps}")
     if config.cached_tasks < 1:
         raise ValueError(f"cached_tasks must be at least 1, got {config.cached_tasks}")
-    for name in config.states:
-        if name not in _STATES:
-            raise ValueError(f"states: there is no {name!r}; {suggest(name, _STATES)}")
+    refuse_unknown("states", config.states, _STATES)
     names = [view.name for view in config.cameras]
     if len(set(names)) != len(names):
         raise ValueError(f"cameras: two views have the same name: {names}")

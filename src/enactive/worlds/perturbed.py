@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgpack
-
 from enactive.configuration import part
 from enactive.observations import Observation, Task
 from enactive.registry import Registry
@@ -116,8 +114,7 @@ class PerturbedWorld:
             "steps": episode.steps,
             "given": [[packed(action) for action in given] for given in episode.given],
         }
-        payload: Any = msgpack.packb(state)
-        return Snapshot(world=inner.world, payload=payload)
+        return Snapshot.pack(inner.world, state)
 
     def restore(self, snapshot: Snapshot) -> Observation:
         """Go back to ``snapshot``; what follows is bit-equal to what followed it then.
@@ -126,9 +123,7 @@ class PerturbedWorld:
             ValueError: the snapshot is another world's.
             NotSupported: the world inside has no snapshots.
         """
-        if snapshot.world != self._spec.name:
-            raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
+        state = snapshot.unpack(self._spec.name)
         observation = self._world.restore(Snapshot(world=snapshot.world, payload=state["inner"]))
         self._episode = self._begin(state["own"], state["seed"])
         self._episode.steps = state["steps"]

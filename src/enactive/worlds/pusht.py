@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from enactive.actions.spaces import Group, VectorSpace
 from enactive.configuration import added
 from enactive.observations import StateVector
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.worlds.gymnasium_world import GymnasiumWorld
 from enactive.worlds.world import WorldSpec
 
@@ -115,9 +115,7 @@ class PushT(GymnasiumWorld):
     def __init__(self, config: Config) -> None:
         if set(config.cameras) - {"top"}:
             raise ValueError(f"cameras: only 'top' is there, got {[*config.cameras]}")
-        for name in config.states:
-            if name not in STATES:
-                raise ValueError(f"states: there is no {name!r}; {suggest(name, STATES)}")
+        refuse_unknown("states", config.states, STATES)
         if not 0 < config.start <= 1:
             raise ValueError(f"start must lie in (0, 1], got {config.start}")
         self._start = config.start

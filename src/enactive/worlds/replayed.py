@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -127,8 +126,7 @@ class ReplayedWorld(ABC):
             "seed": episode.seed,
             "actions": [packed(action) for action in episode.actions],
         }
-        payload: Any = msgpack.packb(state)
-        return Snapshot(world=self._spec.name, payload=payload)
+        return Snapshot.pack(self._spec.name, state)
 
     def restore(self, snapshot: Snapshot) -> Observation:
         """Execute the snapshot's episode again, up to where it was taken.
@@ -136,9 +134,7 @@ class ReplayedWorld(ABC):
         Raises:
             ValueError: the snapshot is another world's.
         """
-        if snapshot.world != self._spec.name:
-            raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
+        state = snapshot.unpack(self._spec.name)
         task = Task(
             name=state["task"],
             instruction=state["instruction"],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from enactive.actions.spaces import Group, VectorSpace
 from enactive.observations import Camera, ObservationSpec, StateVector, TaskSpec
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.seeding import child_seed
 from enactive.worlds.mujoco_rendering import Canvas, Quality, Renderer, View, backend
 from enactive.worlds.replayed import Outcome, ReplayedWorld
@@ -119,9 +119,7 @@ class SO101(ReplayedWorld):
     def __init__(self, config: Config) -> None:
         if config.image_size < 1:
             raise ValueError(f"image_size must be positive, got {config.image_size}")
-        for name in config.states:
-            if name not in STATES:
-                raise ValueError(f"states: there is no {name!r}; {suggest(name, STATES)}")
+        refuse_unknown("states", config.states, STATES)
         self._config = config
         self._slots: dict[str, _Slot] = {}
         self._slot: _Slot | None = None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from enactive.actions.digital import KeyboardMouseSpace
 from enactive.observations import Camera, ObservationSpec, StateVector, TaskSpec
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.seeding import child_seed
 from enactive.worlds.replayed import Outcome, ReplayedWorld, View
 from enactive.worlds.vizdoom_scene import KINDS, OBJECTS, TRUTH, Wall, speed_of, truth_of, walls_of
@@ -153,9 +153,7 @@ class ViZDoom(ReplayedWorld):
     def __init__(self, config: Config) -> None:
         if set(config.cameras) - {"screen"}:
             raise ValueError(f"cameras: only 'screen' is there, got {[*config.cameras]}")
-        for name in config.states:
-            if name != STATUS.name:
-                raise ValueError(f"states: there is no {name!r}; {suggest(name, [STATUS.name])}")
+        refuse_unknown("states", config.states, [STATUS.name])
         self._config = config
         self._game: Any = None
         self._files: tempfile.TemporaryDirectory[str] | None = None

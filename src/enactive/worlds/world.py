@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
+
+import msgpack
 
 from enactive.actions.spaces import ActionSpace
 from enactive.observations import Observation, ObservationSpec, Task, TaskSpec
@@ -98,6 +100,21 @@ class Snapshot:
     world: str
     payload: bytes
     """msgpack; never pickle."""
+
+    @classmethod
+    def pack(cls, world: str, state: Mapping[str, Any]) -> Snapshot:
+        """The snapshot of the world called ``world`` that holds ``state``, msgpack values."""
+        return cls(world=world, payload=cast(bytes, msgpack.packb(dict(state))))
+
+    def unpack(self, world: str) -> dict[str, Any]:
+        """What :meth:`pack` was given.
+
+        Raises:
+            ValueError: it is another world's than that called ``world``.
+        """
+        if self.world != world:
+            raise ValueError(f"a snapshot of {self.world!r} is none of {world!r}")
+        return msgpack.unpackb(self.payload)
 
 
 @runtime_checkable

@@ -101,13 +101,7 @@ def lines(
     xs = [value for one in drawn for value in one.x]
     low, high = _padded(min(ys), max(ys))
     first, last = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
-
-    def px(value: float) -> float:
-        return left + (right - left) * (value - first) / (last - first)
-
-    def py(value: float) -> float:
-        return bottom - (bottom - top) * (value - low) / (high - low)
-
+    px, py = _scale(first, last, left, right), _scale(low, high, bottom, top)
     parts = [_text(0, 14, title, "title")]
     parts += _value_axis(low, high, py, (left, right), logarithmic)
     for tick in _ticks(first, last, 6):
@@ -185,13 +179,7 @@ def scatter(series: Mapping[str, Sequence[Point]], *, title: str, logarithmic: b
         return ""
     first, last = _padded(min(x for x, _, _ in flat), max(x for x, _, _ in flat))
     low, high = _padded(min(y for _, y, _ in flat), max(y for _, y, _ in flat))
-
-    def px(value: float) -> float:
-        return left + (right - left) * (value - first) / (last - first)
-
-    def py(value: float) -> float:
-        return bottom - (bottom - top) * (value - low) / (high - low)
-
+    px, py = _scale(first, last, left, right), _scale(low, high, bottom, top)
     parts = [_text(0, 14, title, "title")]
     parts += _value_axis(low, high, py, (left, right), logarithmic)
     for tick in _decades(first, last):
@@ -265,6 +253,11 @@ def _beside(x: float, y: float, text: str, taken: list[tuple[float, float]]) -> 
         place += 12
     taken.append((x, place))
     return _text(x + 8 if begins else x - 8, place, text, "tick", "start" if begins else "end")
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Places values: ``low`` at ``start``, ``high`` at ``end``, pixels."""
+    return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
 def _value_axis(

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
 from enactive.observations import Camera, Observation, ObservationSpec, Task, TaskSpec
-from enactive.registry import suggest
+from enactive.registry import refuse_unknown
 from enactive.worlds.mujoco_rendering import Quality, assert_not_blank, backend
 from enactive.worlds.tabletop.arms import ARMS
 from enactive.worlds.tabletop.control import CONTROLS, Aim, finger_target, space
@@ -138,7 +137,8 @@ class Tabletop:
         """The state now; may be restored in any process with the same versions, by a world with
         the same arm and control interface."""
         episode = self._running()
-        payload: Any = msgpack.packb(
+        return Snapshot.pack(
+            self._spec.name,
             {
                 "arm": self._config.arm,
                 "task": episode.task.name,
@@ -150,9 +150,8 @@ class Tabletop:
                 "aim": [episode.aim.pose.tobytes(), episode.aim.joints.tobytes()],
                 "progress": episode.progress.to_dict(),
                 "physics": episode.engine.state(),
-            }
+            },
         )
-        return Snapshot(world=self._spec.name, payload=payload)
 
     def restore(self, snapshot: Snapshot) -> Observation:
         """Go back to ``snapshot``; what follows is bit-equal to what followed it then.
@@ -160,9 +159,7 @@ class Tabletop:
         Raises:
             ValueError: the snapshot is another world's or another arm's.
         """
-        if snapshot.world != self._spec.name:
-            raise ValueError(f"a snapshot of {snapshot.world!r} is none of {self._spec.name!r}")
-        state: dict[str, Any] = msgpack.unpackb(snapshot.payload)
+        state = snapshot.unpack(self._spec.name)
         if state["arm"] != self._config.arm:
             raise ValueError(
                 f"the snapshot is of the arm {state['arm']!r}, this world has {self._config.arm!r}"
@@ -295,9 +292,7 @@ class _Episode:
 
 def _check(config: Tabletop.Config) -> None:
     def known(field: str, names: Sequence[str], there: Sequence[str]) -> None:
-        for name in names:
-            if name not in there:
-                raise ValueError(f"{field}: there is no {name!r}; {suggest(name, there)}")
+        refuse_unknown(field, names, there)
         if len(set(names)) < len(names):
             raise ValueError(f"{field}: a name is given twice: {names}")
 
