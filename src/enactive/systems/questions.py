@@ -367,6 +367,23 @@ def channels(pictures: NDArray[np.uint8]) -> Tensor:
     )  # fmt: skip
 
 
+def shifted(pictures: Tensor, draw: torch.Generator, most: int = 2) -> Tensor:
+    """``uint8 (B, C, H, W)``, each moved by up to ``most`` pixels; what comes in repeats the edge.
+
+    All moments of a clip move alike. It keeps a few thousand pictures from being known by heart.
+    """
+    count, _, height, width = pictures.shape
+    rows, columns = (
+        torch.randint(-most, most + 1, (count, 1), generator=draw) + torch.arange(n)
+        for n in (height, width)
+    )
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    place = torch.arange(count)[:, None, None]
+    return pictures.permute(0, 2, 3, 1)[place, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
+
+
 def scaled_pictures(pictures: Tensor) -> Tensor:
     """``uint8`` to [-1, 1]."""
     return pictures.float() / 127.5 - 1.0
@@ -418,7 +435,8 @@ def fit(
         if asked is not None:
             rows = torch.randint(len(asked.answers), (count,), generator=draw)
             words = net.bag(asked.questions[rows])
-            seen = net.look(scaled_pictures(asked.pictures[rows]), words)
+            pictures = shifted(asked.pictures[rows], draw)
+            seen = net.look(scaled_pictures(pictures), words)
             scores = net.answer(seen, words, asked.options[rows])
             loss = loss + F.cross_entropy(scores, asked.answers[rows])
         if pointed is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -324,3 +326,12 @@ def test_wrong_configurations_are_refused(wrong: dict) -> None:
     config = from_dict(Questions.Config, {**to_dict(Questions.Config()), **wrong})
     with pytest.raises(ValueError, match=next(iter(wrong))):
         config.build()
+
+
+def test_the_code_on_the_page_runs() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "questions.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert len(blocks) == 2 and names["step"].success and names["policy"].name == "cautious"  # type: ignore[attr-defined]
