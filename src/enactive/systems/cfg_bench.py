@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +40,12 @@ RATE = 4e-3
 class Scale:
     """Size of the experiment."""
 
-    seeds: tuple[int, ...] = (10, 11, 12)
+    seeds: tuple[int, ...] = (10, 11, 12, 13)
     premises: int = 400
     """Questions with a true premise, and as many with a false one."""
     share: float = 0.7
     """Of them for training."""
-    steps: int = 250
+    steps: int = 800
     first_seed: int = 0
 
 
@@ -71,7 +71,9 @@ def measure(arm: str, seed: int, shared: Path, scale: Scale) -> Measurement:
     if arm == "words":
         correct = right_from_words(training, scored)
         outcomes = _by_premise(scored, correct)
-        outcomes["majority"] = float(right_from_majority(training, scored).mean())
+        # Which kind it is would tell whether the premise holds; no control is told.
+        plain = (replace(part, kinds=("",) * len(part)) for part in (training, scored))
+        outcomes["majority"] = float(right_from_majority(*plain).mean())
         return Measurement(
             outcomes=outcomes, episodes={"right": correct.tolist()}, cost={"train_steps": 0.0}
         )
@@ -197,6 +199,12 @@ def claim(quick: bool = False) -> Claim:
             "clips": "enactive.worlds.questions.clips",
             "text-only control": "enactive.policies.text_only",
         },
+        earlier_runs=(
+            "A pilot on other questions (seeds from 700,000), one seed: trained on true "
+            "premises 1.00 of those and none of the false ones answered, on both 0.66 and "
+            "0.66, words alone 0.21. The "
+            "majority answer was told the kind there, and is not here.",
+        ),
         not_tried=(
             "open answers and a language model as judge; the paper's human videos",
             "order of acts (cfg-order): the network's bag of words cannot tell its options apart",
