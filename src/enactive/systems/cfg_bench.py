@@ -40,7 +40,7 @@ RATE = 4e-3
 class Scale:
     """Size of the experiment."""
 
-    seeds: tuple[int, ...] = (10, 11, 12, 13)
+    seeds: tuple[int, ...] = (10, 11, 12)
     premises: int = 400
     """Questions with a true premise, and as many with a false one."""
     share: float = 0.7
@@ -202,8 +202,8 @@ def claim(quick: bool = False) -> Claim:
         earlier_runs=(
             "A pilot on other questions (seeds from 700,000), one seed: trained on true "
             "premises 1.00 of those and none of the false ones answered, on both 0.66 and "
-            "0.66, words alone 0.21. The "
-            "majority answer was told the kind there, and is not here.",
+            "0.66, words alone 0.21. The majority answer was told the kind there, and is not "
+            "here.",
         ),
         not_tried=(
             "open answers and a language model as judge; the paper's human videos",
