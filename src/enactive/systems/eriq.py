@@ -285,11 +285,11 @@ def claim(quick: bool = False) -> Claim:
             "text-only control": "enactive.policies.text_only",
         },
         earlier_runs=(
-            "A pilot on other questions and picks (seeds from 700,000), one seed, with 600 steps "
-            "after pretraining: 0.81 right with questions, 0.23 with actions (0.30 when read anew), "
-            "0.69 with both, 0.23 from words; picks succeeded at 0.95 with actions and 0.17 with "
-            "both, which had not learned to pick from half as many examples yet. Since then every "
-            "arm has 1000 steps.",
+            "A pilot on other questions and picks (seeds from 700,000), one seed, with 600 "
+            "steps after pretraining: 0.81 right with questions, 0.23 with actions (0.30 read "
+            "anew), 0.69 with both, 0.23 from words; picks succeeded at 0.95 with actions and "
+            "0.17 with both, which had not learned to pick from half as many examples yet. "
+            "Since then every arm has 1000 steps.",
         ),
         not_tried=(
             "the tokenizer FACT, which is the claim genie-reasoner; actions here are one place",
