@@ -35,6 +35,7 @@ def _session(sheet: Sheet) -> bool:
     """Rate until all is handed in or the rater stops; whether the policies are revealed."""
     print(f"{sheet.rater}: {len(sheet.ratings)} of {len(sheet.trials)} trials rated")
     print(_keys(sheet))
+    stages = "".join(f", {number + 1}" for number in range(len(sheet.stages)))
     shown = 0
     while not sheet.handed_in:
         trial = sheet.next
@@ -42,7 +43,9 @@ def _session(sheet: Sheet) -> bool:
             print(_present(sheet, sheet.show(trial)), flush=True)
             shown = trial
         try:
-            question = "hand in (h), or undo the last (u)" if trial is None else "s, f, k, u, q"
+            question = (
+                "hand in (h), or undo the last (u)" if trial is None else f"s, f{stages}, k, u, q"
+            )
             answer = input(f"{question}> ").strip().lower()
         except EOFError:
             answer = "q"

@@ -234,7 +234,7 @@ def as_text(result: BlindResult) -> str:
         for stage, reached in result.stages.get(name, {}).items():
             lines.append(f"        {stage} or further: {_in_words(reached)}")
     if result.skipped:
-        lines.append(f"{result.skipped} trials could not be judged and do not count")
+        lines.append(f"trials that could not be judged and do not count: {result.skipped}")
     for one in result.agreements:
         kappa = one.kappa
         lines.append(
