@@ -274,10 +274,7 @@ def test_the_chain_always_says_what_stands(
 def rechained(entries: Sequence[Entry], change: Any) -> str:
     rows = [(entry.kind, dict(entry.data)) for entry in entries]
     change(rows)
-    made: list[Entry] = []
-    for kind, data in rows:
-        made.append(link(kind, data, made[-1] if made else None))
-    return "".join(map(line, made))
+    return rechained_rows(rows)
 
 
 def test_tampering_with_ratings_is_found(played: Path, tmp_path: Path) -> None:
@@ -310,6 +307,62 @@ def test_tampering_with_ratings_is_found(played: Path, tmp_path: Path) -> None:
     assert any("belongs" in problem for problem in verify_blind(directory).problems)
     (directory / LOG).write_text(rechained(log, lambda rows: rows.pop(7)))
     assert any("were to rate" in problem for problem in verify_blind(directory).problems)
+
+
+@pytest.fixture(scope="module")
+def rated(played: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = fresh(played, tmp_path_factory.mktemp("rated"))
+    for rater in JUDGES.raters:
+        judge(directory, rater, [SUCCESS, FAILURE, TOUCHED] * 2)
+    (directory / JOURNAL).unlink()
+    return directory
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_change_of_any_log_goes_unnoticed(rated: Path, data: st.DataObject) -> None:
+    """Drop, repeat, swap or edit anything and mend every hash: the published head gives it away,
+    and reading such a log is an answer, not a crash."""
+    name = data.draw(st.sampled_from([LOG, "ratings-1.jsonl", "ratings-2.jsonl"]))
+    path = rated / name
+    whole = path.read_text()
+    head = parse((rated / LOG).read_text())[-1].hash
+    rows = [(entry.kind, dict(entry.data)) for entry in parse(whole)]
+    place = data.draw(st.integers(0, len(rows) - 1))
+    action = data.draw(st.sampled_from(["drop", "repeat", "swap", "edit", "lose", "kind"]))
+    other = data.draw(st.integers(0, len(rows) - 1).filter(lambda n: rows[n] != rows[place]))
+    kind, values = rows[place]
+    if action == "drop":
+        del rows[place]
+    elif action == "repeat":
+        rows.insert(place, rows[place])
+    elif action == "swap":
+        rows[place], rows[other] = rows[other], rows[place]
+    elif action == "kind":
+        rows[place] = (data.draw(st.sampled_from(["outcome", "closed", "begun", "x"])), values)
+        if rows[place][0] == kind:
+            return
+    else:
+        field = data.draw(st.sampled_from(sorted(values)))
+        values = {k: v for k, v in values.items() if k != field}
+        if action == "edit":
+            values[field] = data.draw(st.sampled_from([None, -1, "x", [], {}]))
+            if values[field] == rows[place][1][field]:
+                return
+        rows[place] = (kind, values)
+    try:
+        path.write_text(rechained_rows(rows))
+        assert verify_blind(rated, head=head).problems
+    finally:
+        path.write_text(whole)
+    assert verify_blind(rated, head=head).problems == ()
+
+
+def rechained_rows(rows: Sequence[tuple[str, dict]]) -> str:
+    made: list[Entry] = []
+    for kind, values in rows:
+        made.append(link(kind, values, made[-1] if made else None))
+    return "".join(map(line, made))
 
 
 def test_other_recordings_than_those_rated_are_found(played: Path, tmp_path: Path) -> None:

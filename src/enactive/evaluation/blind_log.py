@@ -86,13 +86,16 @@ def verify_blind(directory: Path, *, head: str | None = None) -> BlindResult:
     try:
         entries = parse(path.read_text(encoding="utf-8"), str(path))
         found, problems = _read_ratings(directory, entries)
+        problems = [*check_log(entries), *problems]
+        if head is not None and (not entries or entries[-1].hash != head):
+            problems.append("the last entry's hash is not the published one: the log was rewritten")
+        problems += _against_journal(entries, directory / JOURNAL)
+        return read_outcome(entries, problems, found)
     except (ChainBroken, OSError) as error:
         return read_outcome([], [str(error)])
-    problems = [*check_log(entries), *problems]
-    if head is not None and (not entries or entries[-1].hash != head):
-        problems.append("the last entry's hash is not the published one: the log was rewritten")
-    problems += _against_journal(entries, directory / JOURNAL)
-    return read_outcome(entries, problems, found)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # The hashes fit, but nothing of ours writes such entries.
+        return read_outcome([], [f"{path}: an entry is not what it should be: {error!r}"])
 
 
 def check_log(entries: Sequence[Entry]) -> list[str]:
