@@ -138,8 +138,10 @@ class _Worker:
         if self._made is None:
             pool = WorldPool(setup.config, 0)
             self._made = pool, setup.source(pool.spec)
-            if setup.threads:  # sums depend on how many there are
-                sys.modules["torch"].set_num_threads(setup.threads)
+            # Sums depend on how many there are; a policy that needs none has not loaded it.
+            torch = sys.modules.get("torch")
+            if setup.threads and torch is not None:
+                torch.set_num_threads(setup.threads)
         pool, policy = self._made
         if not setup.record:
             return rollout(pool, policy, [plan], rules=setup.rules)[0], b""
