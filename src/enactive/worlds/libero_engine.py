@@ -144,7 +144,7 @@ def begin(env: Any, task: LiberoTask, index: int, settle: int) -> None:
     env.sim.forward()
     _refresh(env)
     for _ in range(settle):
-        env.step(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]))
+        step(env, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]))
     look(env)
 
 
@@ -204,8 +204,43 @@ class _Bare:
 
 def step(env: Any, units: NDArray[np.float64]) -> bool:
     """One control step of normalised entries ``(7,)``; whether LIBERO's success test holds."""
-    _, _, success, _ = env.step(units)
+    with _no_repetition(env):
+        _, _, success, _ = env.step(units)
     return bool(success)
+
+
+@contextmanager
+def _no_repetition(env: Any) -> Iterator[None]:
+    """Compute positions, velocities and contacts once per simulation step, to the same bits.
+
+    robosuite computes everything three times: before the controller, in it, and in the step.
+    Nothing moves in between, so the second and third time only forces and accelerations are
+    computed, which begin where the solver stopped the time before.
+    """
+    import mujoco
+
+    sim = env.sim
+    model, data = sim.model._model, sim.data._data
+    current = False
+
+    def forward() -> None:
+        nonlocal current
+        if current:
+            mujoco.mj_forwardSkip(model, data, mujoco.mjtStage.mjSTAGE_VEL, 1)
+        else:
+            mujoco.mj_forward(model, data)
+        current = True
+
+    def advance() -> None:
+        nonlocal current
+        mujoco.mj_step2(model, data)
+        current = False
+
+    sim.forward, sim.step = forward, advance
+    try:
+        yield
+    finally:
+        del sim.forward, sim.step
 
 
 def facts(env: Any, success: bool) -> dict[str, bool]:
