@@ -20,6 +20,11 @@ def is_registered(perturbation: str) -> bool:
     return perturbation.rpartition("-")[0] in Registry("perturbations").names()
 
 
+def _tabletop() -> Any:
+    """The tabletop's configuration; it loads the simulator, so not before somebody asks."""
+    return Registry("worlds").load("tabletop")()
+
+
 class PerturbedWorld:
     """A world inside; make it with ``PerturbedWorld.Config(world=...).build()``.
 
@@ -31,8 +36,8 @@ class PerturbedWorld:
     class Config:
         """Configuration of :class:`PerturbedWorld`."""
 
-        world: Any = part("worlds")
-        """The world inside."""
+        world: Any = part("worlds", default_factory=_tabletop)
+        """The world inside; by default the tabletop."""
         axes: tuple[str, ...] = ()
         """Which perturbations are added, by their registered names; by default all that fit."""
 
