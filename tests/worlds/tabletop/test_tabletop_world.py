@@ -247,9 +247,17 @@ def test_without_cameras_nothing_is_drawn(world: Tabletop) -> None:
     assert world._drawing is None
     with pytest.raises(NotSupported, match="cameras"):
         world.render_static("front")
-    jointed = Tabletop.Config(cameras=(), arm="jointed").build()
-    with pytest.raises(ValueError, match="gantry"):
-        jointed.restore(world.snapshot())
+
+
+def test_a_snapshot_of_another_interface_is_refused(world: Tabletop) -> None:
+    world.reset(task("touch-red-cube"), 0)
+    snapshot = world.snapshot()
+    for other, words in (
+        (Tabletop.Config(cameras=(), arm="jointed"), "arm: the snapshot has 'gantry'"),
+        (Tabletop.Config(cameras=(), control="ee_absolute"), "control: .* world 'ee_absolute'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            other.build().restore(snapshot)
 
 
 def test_pictures_of_the_whole_and_of_its_parts() -> None:

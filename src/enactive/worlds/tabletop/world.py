@@ -141,6 +141,7 @@ class Tabletop:
             self._spec.name,
             {
                 "arm": self._config.arm,
+                "control": self._config.control,
                 "task": episode.task.name,
                 "instruction": episode.task.instruction,
                 "perturbations": list(episode.task.perturbations),
@@ -157,23 +158,24 @@ class Tabletop:
         """Go back to ``snapshot``; what follows is bit-equal to what followed it then.
 
         Raises:
-            ValueError: the snapshot is another world's or another arm's.
+            ValueError: the snapshot is another world's, another arm's or another control
+                interface's.
         """
         state = snapshot.unpack(self._spec.name)
-        if state["arm"] != self._config.arm:
-            raise ValueError(
-                f"the snapshot is of the arm {state['arm']!r}, this world has {self._config.arm!r}"
-            )
+        for name in ("arm", "control"):
+            there, here = state[name], getattr(self._config, name)
+            if there != here:
+                raise ValueError(f"{name}: the snapshot has {there!r}, this world {here!r}")
         task = Task(
             name=state["task"],
             instruction=state["instruction"],
             perturbations=tuple(state["perturbations"]),
         )
         scene = make_scene(TASKS[task.name], task.perturbations, state["seed"])
-        here = self._episode
-        if here is not None and here.engine.scene == scene:
-            here.task = task  # the model is there already
-            episode = here
+        running = self._episode
+        if running is not None and running.engine.scene == scene:
+            running.task = task  # the model is there already
+            episode = running
         else:
             episode = self._begin(task, scene)
         episode.engine.set_state(state["physics"])
