@@ -100,6 +100,7 @@ def environment(task: LiberoTask) -> Any:
             ignore_done=True,
         )
     env = wrapped.env
+    env._observables.clear()  # nothing here reads them, and they are sampled every simulation step
     groups = env.sim.model._model.geom_group
     groups[groups == 0] = HIDDEN_GROUP
     return env
