@@ -36,7 +36,7 @@ def main() -> None:
     now = timed("demonstrations", now)
     trunk(shared, recipe)
     now = timed("pointing", now)
-    imitate(shared, arguments.out / "policy", recipe, seed=arguments.seed)
+    imitate(shared, arguments.out / "policy", recipe, seed=arguments.seed, frozen=True)
     timed("imitation", now)
     record = {"recipe": dataclasses.asdict(recipe), "processor_seconds": seconds}
     (arguments.out / "recipe.json").write_text(json.dumps(record, indent=1) + "\n")
