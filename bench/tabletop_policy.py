@@ -17,7 +17,7 @@ from enactive.systems.tabletop_policy import Recipe, imitate, shown, trunk
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--out", type=Path, default=Path("runs/tabletop"))
     parser.add_argument("--demonstrations", type=int, default=Recipe().demonstrations)
     parser.add_argument("--steps", type=int, default=Recipe().steps)

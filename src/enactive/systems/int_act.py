@@ -31,6 +31,7 @@ from enactive.policies.policy import Policy
 from enactive.systems.experiment import LANES, WINDOWS, measurement
 from enactive.systems.tabletop_policy import TASKS, WORLD, Recipe, imitate, shown, trunk
 from enactive.worlds.pool import WorldPool
+from enactive.worlds.tabletop.world import Tabletop
 
 INTENTION = "approached_target"
 """The first thing that the gripper came near was the named one."""
@@ -108,7 +109,9 @@ def retained(found: Measurement, name: str, kind: str) -> float:
     return found.outcome(f"{name}_{kind}") / before if before > 0 else 0.0
 
 
-def _probed(policy: Policy, world: object, directory: Path, seed: int, scale: Scale) -> Evaluation:
+def _probed(
+    policy: Policy, world: Tabletop.Config, directory: Path, seed: int, scale: Scale
+) -> Evaluation:
     directory.mkdir(parents=True, exist_ok=True)
     with (
         WorldPool(world, 0, local=LANES) as pool,

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from enactive import configuration
+from enactive.actions.spaces import VectorSpace
 from enactive.configuration import config_hash
 from enactive.models.action_model import ActionModel, Interface, select
 from enactive.models.augmentation import RandomShift
@@ -96,6 +97,7 @@ def trunk(shared: Path, recipe: Recipe, seed: int = 0) -> Path:
         "scenes": recipe.scenes,
         "steps": recipe.pointing,
         "seed": seed,
+        "image_size": WORLD.image_size,
         "backbone": configuration.to_dict(config.backbone),
         "language_noise": config.language_noise,
     }
@@ -103,7 +105,9 @@ def trunk(shared: Path, recipe: Recipe, seed: int = 0) -> Path:
     if final.is_dir():
         return final
     world = WORLD.build()
-    interface = Interface(consumes=world.spec.observations, produces=world.spec.accepts)
+    space = world.spec.accepts
+    assert isinstance(space, VectorSpace)
+    interface = Interface(consumes=world.spec.observations, produces=space)
     world.close()
     # Statistics are the demonstrations' own; the trunk sees neither states nor actions.
     sizes = {"action": interface.produces.size}
