@@ -105,6 +105,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "bake-off": bake_off,
     "worlds": lambda: markdown(*world_tables.worlds()),
     "tabletop-speed": lambda: markdown(*world_tables.tabletop_speed()),
+    "probes": lambda: markdown(*world_tables.probes()),
     "tabletop-expert": lambda: markdown(*world_tables.tabletop_expert()),
     **{
         f"expert-{name}": partial(_expert_of, name)

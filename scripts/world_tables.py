@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from enactive.evaluation.retention import POOLED
 from enactive.evaluation.statistics import wilson
-from enactive.worlds.tabletop.perturbations import AXES
+from enactive.worlds.tabletop.perturbations import AXES, PERTURBATIONS
 from enactive.worlds.tabletop.tasks import Family
 
 RESULTS = Path(__file__).resolve().parent.parent / "bench" / "results"
@@ -118,3 +119,41 @@ def rate(successes: int, episodes: int) -> str:
         f"{successes}/{episodes}, {100 * found.estimate:.1f} % "
         f"({100 * found.low:.1f} to {100 * found.high:.1f})"
     )
+
+
+def probes() -> Table:
+    """What policy and expert keep under each probe of ``bench/probes.py``."""
+    found = loaded("probes")
+    described = {one.name: one.description for one in PERTURBATIONS}
+    kept = {
+        (who, row["measure"], row["probe"]): row
+        for who in ("policy", "expert")
+        for row in found[who]
+        if row["probe"] or row["axis"] == POOLED
+    }
+    names = list(dict.fromkeys(probe for _, _, probe in kept if probe))
+    rows: list[list[str]] = []
+    for probe in (*names, ""):
+        intention = kept["policy", "approached_target", probe]
+        success, expert = (kept[who, "success", probe] for who in ("policy", "expert"))
+        what = "; ".join(described[name] for name in probe.split("+") if name)
+        rows.append(
+            [
+                f"`{probe}`" if probe else "all", what,
+                *_kept(intention), *_kept(success), *_kept(expert)[1:],
+            ]
+        )  # fmt: skip
+    titles = (
+        "probe", "what is new", "intention", "retention", "success", "retention",
+        "the expert's retention of success",
+    )  # fmt: skip
+    return titles, rows
+
+
+def _kept(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Rates before and after, and their ratio with its interval."""
+    before, after = ("/".join(map(str, row[when])) for when in ("before", "after"))
+    ratio, (low, high) = row["retention"], row["interval"]
+    said = "–" if ratio is None else f"{ratio:.2f}"
+    ends = [f"{end:.2f}" if end is not None else "∞" for end in (low, high)]
+    return f"{before} → {after}", f"{said} ({ends[0]} to {ends[1]})"
