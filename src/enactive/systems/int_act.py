@@ -51,7 +51,7 @@ named one's colour or shape."""
 class Scale:
     """How much of everything a unit gets."""
 
-    seeds: tuple[int, ...] = (1, 2, 3, 4)
+    seeds: tuple[int, ...] = (1, 2, 3)
     recipe: Recipe = Recipe(steps=1500)
     tasks: tuple[str, ...] = TASKS
     episodes: int = 3
@@ -281,8 +281,9 @@ def claim(quick: bool = False) -> Claim:
             "policies of 64 pixels had won 22 of 42. Before that, policies that predicted single "
             "displacements or learned for 1500 and 2500 steps, to find a recipe that gets anything "
             "done; they won none of 18 pushes, so there are none here.",
-            "Seeds, steps and episodes were then set to what two processors do in less than an "
-            "hour: fewer than the page on probes has.",
+            "Steps and episodes were then set to what can be run in an hour or two on a busy "
+            "machine: fewer than the page on probes has. Four seeds were declared at first; when "
+            "the first was measured, and before any outcome was read, they were made three.",
         ),
         not_tried=(
             "vision-language models as trunks, SimplerEnv, language that needs common sense or "
