@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from enactive.models.action_model import ActionModel, Interface
 from enactive.models.augmentation import RandomShift
 from enactive.models.backbones.backbone import Instructions
-from enactive.models.backbones.small_vla import SmallVLA, spatial_softmax
+from enactive.models.backbones.small_vla import Choice, Scales, SmallVLA, spatial_softmax
 from enactive.models.batch import Batch
 
 Make = Callable[..., Batch]
@@ -56,6 +56,53 @@ def test_listed_things_are_tokens(make_batch: Make) -> None:
     for slots in ((("proprio", 2),), (("proprio", 0),), (("arm", 1),)):
         with pytest.raises(ValueError, match=r"backbone\.slots"):
             build(slots=slots)
+
+
+@pytest.mark.parametrize("things", [True, False])
+def test_chosen_things_are_tokens(make_batch: Make, things: bool) -> None:
+    backbone = build(slots=(("proprio", 1),), scales=(1.0, 0.1), chosen=2, things=things)
+    batch, language = make_batch(2), torch.randn(2, 384)
+    found = backbone(batch.images, batch.state, told(language))
+    plain = build()(batch.images, batch.state, told(language))
+    singles = 2 * (3 * things + 2) - 2  # instead of one token of the vector, at both times
+    assert found.tokens.shape[1] == plain.tokens.shape[1] + singles
+    with pytest.raises(ValueError, match=r"need backbone\.slots"):
+        build(chosen=1)
+    with pytest.raises(ValueError, match=r"backbone\.scales must be positive"):
+        build(slots=(("proprio", 1),), scales=(0.0,))
+    with pytest.raises(ValueError, match=r"backbone\.things and backbone\.chosen"):
+        build(slots=(("proprio", 1),), things=False)
+
+
+def test_what_is_chosen_has_the_entries_precision() -> None:
+    """Whichever thing is chosen, only its own entries reach the policy, and all of them."""
+    [choice] = build(slots=(("proprio", 1),), scales=(1.0,), chosen=1, things=False).choices
+    assert isinstance(choice, Choice)
+    with torch.no_grad():
+        choice.kinds.copy_(torch.eye(3, 32) * 30)
+        for part in (choice.look, choice.scene):
+            for parameter in part.parameters():
+                parameter.zero_()
+        choice.key.weight.copy_(torch.eye(32))
+        choice.told.weight.zero_()
+        choice.told.bias.copy_(torch.eye(3, 32)[1] * 30)  # the second
+    things, language = torch.tensor([[[0.3], [0.1], [0.2]]]), torch.randn(1, 384)
+    assert choice.scores(things, language).softmax(-1)[0, 0].tolist() == [0.0, 1.0, 0.0]
+    base = choice(things, language)
+    others = choice(things + torch.tensor([[1.0], [0.0], [1.0]]), language)
+    nearby = choice(things + torch.tensor([[0.0], [0.001], [0.0]]), language)
+    assert torch.equal(others, base)
+    assert not torch.equal(nearby, base)
+
+
+@given(x=st.floats(-2, 2), step=st.floats(1e-3, 1e-2))
+def test_scales_tell_near_and_far_apart(x: float, step: float) -> None:
+    shown = Scales((1.0, 0.01))(torch.tensor([[x], [x + step]], dtype=torch.float64))
+    assert shown.shape == (2, 2) and bool((shown.abs() <= 1).all())
+    assert shown[1, 0] > shown[0, 0]
+    nearby = Scales((0.01,))(torch.tensor([[0.0], [step]], dtype=torch.float64))
+    assert nearby[1, 0] > 70 * step  # a plain entry says no more than ``step``
+    assert nearby[1, 0] <= step / 0.01
 
 
 @pytest.mark.parametrize("cells", [True, False])

@@ -4,8 +4,9 @@ Each camera's image goes through a convolutional stem whose last map gives one t
 whose second map gives keypoints by spatial softmax (Levine et al., 2016; Finn et al., Deep
 Spatial Autoencoders, 2016), which keep positions finer than a cell. The instruction's embedding
 modulates the stem (FiLM, Perez et al., 2018, as in RT-1) and is a token of its own, as is each
-state vector, or each thing of a state vector that lists things. A few transformer layers mix the
-tokens; a readout token gives the pooled feature.
+state vector, or each thing of a state vector that lists things. Of listed things the instruction
+can choose a few by attention, whose entries then have tokens of their own, as a picture's keypoints
+have. A few transformer layers mix the tokens; a readout token gives the pooled feature.
 """
 
 from __future__ import annotations
@@ -91,6 +92,55 @@ def spatial_softmax(maps: Tensor) -> Tensor:
     return torch.cat([(weight.sum(2) * xs).sum(-1), (weight.sum(3) * ys).sum(-1)], dim=-1)
 
 
+class Scales(nn.Module):
+    """Entries ``(..., E)`` as ``tanh(x / s)`` for each of S scales: ``(..., S·E)``."""
+
+    def __init__(self, scales: tuple[float, ...]) -> None:
+        super().__init__()
+        self.scales = scales
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([torch.tanh(x / scale) for scale in self.scales], dim=-1)
+
+
+class Choice(nn.Module):
+    """K queries, made of the instruction and of all that is listed, each choose among N things.
+
+    A query's softmax over the things weights their entries, as a keypoint's over a picture's cells
+    weights places: what comes out has the precision of the entries, whichever thing is chosen.
+    """
+
+    def __init__(
+        self, config: SmallVLA.Config, things: int, entries: int, language_size: int
+    ) -> None:
+        super().__init__()
+        width = config.width
+        self.look = _things_in(entries, config)
+        self.kinds = nn.Parameter(0.02 * torch.randn(things, width))
+        self.told = nn.Linear(language_size, config.chosen * width)
+        self.scene = nn.Linear(width, config.chosen * width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.embed = _things_in(entries, config)
+        self.kind = nn.Linear(width, width)
+
+    def scores(self, things: Tensor, language: Tensor) -> Tensor:
+        """How much each query means each thing: ``(B, K, N)``, before the softmax over N.
+
+        Args:
+            things: their entries, ``(B, N, entries)``.
+            language: ``(B, E)``, of unit variance.
+        """
+        tokens = self.look(things) + self.kinds
+        queries = self.told(language) + self.scene(tokens.mean(1))
+        queries = queries.unflatten(-1, (-1, tokens.shape[-1]))  # (B, K, D)
+        return queries @ self.key(tokens).transpose(1, 2) / math.sqrt(tokens.shape[-1])
+
+    def forward(self, things: Tensor, language: Tensor) -> Tensor:
+        """Tokens ``(B, K, D)`` of what is chosen, see :meth:`scores`."""
+        weights = self.scores(things, language).softmax(-1)
+        return self.embed(weights @ things) + self.kind(weights @ self.kinds)
+
+
 class SmallVLA(Backbone):
     """See the module."""
 
@@ -118,6 +168,16 @@ class SmallVLA(Backbone):
         """State vectors that list things, with the entries of one thing. Each thing becomes a token
         by the same MLP and an embedding of its place in the list, so that attention can choose
         among them."""
+        scales: tuple[float, ...] = added(())
+        """Show each entry x of ``slots`` as tanh(x / s) for every s given here instead of as x, so
+        that metres far away and millimetres nearby can both be told apart. In the units that
+        normalisation leaves: give the vector the mode ``identity`` to mean its own."""
+        chosen: int = added(0)
+        """K: tokens, for every vector of ``slots``, of things that instruction and scene choose
+        among its things by a softmax; 0 for none."""
+        things: bool = added(True)
+        """Whether every thing of ``slots`` is a token. Without, they reach the policy as the chosen
+        ones alone, and it cannot act on a thing that it has not chosen."""
         shared_stem: bool = False
         """Whether all cameras go through the same convolutions."""
         cells: bool = added(True)
@@ -185,9 +245,30 @@ class SmallVLA(Backbone):
                     f"backbone.slots: {name!r} must be a state vector of a multiple of {entries} "
                     f"entries; the model sees {known or 'none'}"
                 )
-        self.states = nn.ModuleList(mlp_in(self.slots[name], width) for name in states)
+        self.listing = listing = tuple(name for name, _ in config.slots)
+        if any(scale <= 0 for scale in config.scales) or config.chosen < 0:
+            raise ValueError(
+                "backbone.scales must be positive and backbone.chosen not negative, got "
+                f"{config.scales} and {config.chosen}"
+            )
+        if (config.scales or config.chosen) and not listing:
+            raise ValueError("backbone.scales and backbone.chosen need backbone.slots")
+        if not (config.things or config.chosen):
+            raise ValueError("backbone.things and backbone.chosen: slots need one of the two")
+        self.singly = [name for name in states if config.things or name not in listing]
+        self.states = nn.ModuleList(
+            _things_in(self.slots[name], config) if name in listing else mlp_in(size, width)
+            for name, size in states.items()
+            if name in self.singly
+        )
+        self.choices = nn.ModuleList(
+            Choice(config, states[name] // entries, entries, language_size)
+            for name, entries in config.slots
+            if config.chosen
+        )
         self.language = nn.Linear(language_size, width)
-        listed = sum(size // self.slots[name] for name, size in states.items())
+        listed = sum(states[name] // self.slots[name] for name in self.singly)
+        listed += config.chosen * len(self.choices)
         singles = 2 + observation_steps * (listed + len(self.points))
         self.singles = nn.Parameter(0.02 * torch.randn(singles, width))
         self.blocks = nn.ModuleList(
@@ -226,9 +307,14 @@ class SmallVLA(Backbone):
             if points is not None:
                 token = self.points[i](points).view(batch, steps, self.width)
                 singles.extend(token.unbind(1))
-        for name, embed in zip(self.state_names, self.states, strict=True):
+        for name, embed in zip(self.singly, self.states, strict=True):
             things = state[name].unflatten(-1, (-1, self.slots[name])).flatten(1, 2)
             singles.extend(embed(things).unbind(1))  # T · things × (B, D)
+        for name, choice in zip(self.listing if self.choices else (), self.choices, strict=True):
+            things = state[name].unflatten(-1, (-1, self.slots[name]))  # (B, T, N, entries)
+            words = language.repeat_interleave(things.shape[1], dim=0)
+            found = choice(things.flatten(0, 1), words).view(batch, -1, self.width)
+            singles.extend(found.unbind(1))  # T · K × (B, D)
         x = torch.cat([torch.stack(singles, dim=1) + self.singles, *patches], dim=1)  # (B, N, D)
         seen: Tensor | None = None
         if x.shape[1] > 2 and (not self.stems or not self.film):  # FiLM mixes words into pictures
@@ -240,6 +326,14 @@ class SmallVLA(Backbone):
                 kept.append(x)
         x = self.norm(x)
         return Features(tokens=x, pooled=x[:, 0], layers=tuple(kept), perception=seen)
+
+
+def _things_in(entries: int, config: SmallVLA.Config) -> nn.Sequential:
+    """``(..., entries)`` of things to ``(..., D)``."""
+    if not config.scales:
+        return mlp_in(entries, config.width)
+    shown = mlp_in(entries * len(config.scales), config.width)
+    return nn.Sequential(Scales(config.scales), *shown)
 
 
 def mlp_in(size: int, width: int) -> nn.Sequential:
