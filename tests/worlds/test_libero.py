@@ -33,7 +33,7 @@ CONFIG = Libero.Config(
     cameras=(AGENTVIEW,),
     image_size=64,
     cached_tasks=2,
-    states=("proprio", "joints", "libero_proprio", "objects", "objects_relative"),
+    states=("proprio", "grip", "joints", "libero_proprio", "objects", "objects_relative"),
 )
 BASKET = "basket_1_contain_region"
 SOUP = "libero_object/0-pick-up-the-alphabet-soup-and-place-it-in-the-basket"

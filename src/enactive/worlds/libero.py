@@ -119,9 +119,9 @@ class Libero:
         """How pictures are drawn; part of the provenance of everything recorded. For policies that
         were trained on the published demonstrations: :data:`PUBLISHED_QUALITY`."""
         states: tuple[str, ...] = added(("proprio",))
-        """State vectors that are shown: ``"proprio"``, ``"joints"``, ``"libero_proprio"`` (what
-        published policies read), and, to learn without pictures, ``"objects"`` or
-        ``"objects_relative"`` (measured from the hand)."""
+        """State vectors that are shown: ``"proprio"``, ``"grip"`` (the same without the hand's
+        place), ``"joints"``, ``"libero_proprio"`` (what published policies read), and, to learn
+        without pictures, ``"objects"`` or ``"objects_relative"`` (measured from the hand)."""
         privileged: bool = True
         """Give ``Observation.privileged["libero"]``, which the scripted expert reads."""
         settle: int = 10
@@ -302,6 +302,7 @@ class Libero:
 
 _READ: dict[str, Callable[[Reader], NDArray[np.float64]]] = {
     "proprio": Reader.proprio,
+    "grip": lambda reader: reader.proprio()[3:],
     "joints": Reader.joints,
     "libero_proprio": Reader.published,
     "objects": lambda reader: reader.objects(relative=False),
@@ -352,6 +353,7 @@ def _spec(config: Libero.Config, slots: tuple[str, ...]) -> WorldSpec:
     size = config.image_size
     vectors: dict[str, StateVector] = {
         "proprio": libero_state.PROPRIO,
+        "grip": libero_state.GRIP,
         "joints": libero_state.JOINTS,
         "libero_proprio": libero_state.PUBLISHED,
         "objects": libero_state.objects(slots),

@@ -35,6 +35,13 @@ PROPRIO = StateVector(
 """The hand's orientation hangs near a turn by pi, where axis-angle and quaternion jump; the columns
 of the matrix do not."""
 
+GRIP = StateVector(
+    name="grip",
+    names=PROPRIO.names[3:],
+    unit="mixed: first two columns of the hand's orientation, opening between the fingers in m",
+)
+"""What a policy knows of the hand that shall act in the same way wherever it is."""
+
 JOINTS = StateVector(name="joints", names=tuple(f"joint{i}" for i in range(1, 8)), unit="rad")
 
 PUBLISHED = StateVector(
