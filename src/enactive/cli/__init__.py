@@ -13,7 +13,7 @@ from enactive.registry import suggest
 
 COMMANDS = {
     "demo": "collect, train, evaluate and report on Meta-World, a few minutes on two cores",
-    "libero": "does a policy listen? LIBERO-Object with controls, half an hour on one core",
+    "libero": "does a policy listen? LIBERO-Object with controls, from states",
     "collect": "record demonstrations of a world's expert into a LeRobot v3 dataset",
     "train": "train a policy on one or more datasets",
     "evaluate": "roll a policy out on unseen seeds; success rates with intervals",

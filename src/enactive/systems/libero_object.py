@@ -8,10 +8,11 @@ on two sets of demonstrations of equal size:
 * ``any``: of every scene, all its things but one (:data:`ANY_THING`); the one left out is
   what LIBERO-PRO's ``_task`` suite asks for there, so that no scene was seen with those words.
 
-and, of each, once without the instruction. All are run on official initial states that no
-demonstration began in, under the official words, none, another thing's, and in LIBERO-PRO's
-variants; the expert and standing still are run beside them. Policies see states, not pictures:
-drawing is what most of an episode's time would go into.
+and, of each, once without the instruction. Before it imitates, every policy learns from the same
+demonstrations to choose the thing that is meant (:mod:`enactive.systems.choosing`). All are run on
+official initial states that no demonstration began in, under the official words, none, another
+thing's, and in LIBERO-PRO's variants; the expert and standing still are run beside them. Policies
+see states, not pictures: drawing is what most of an episode's time would go into.
 """
 
 from __future__ import annotations
@@ -34,16 +35,18 @@ from enactive.evaluation.progress import progress_bar
 from enactive.evaluation.results import Evaluation, rate
 from enactive.evaluation.rollouts import rollout
 from enactive.evaluation.sources import training_record
-from enactive.models.action_model import ActionModel
+from enactive.models.action_model import ActionModel, Interface
 from enactive.models.backbones.small_vla import SmallVLA
 from enactive.models.heads.l1 import L1
+from enactive.models.normalization import Normalizer
 from enactive.observations import Task
 from enactive.policies.chunked import ChunkedPolicy
 from enactive.policies.expert import ExpertPolicy
 from enactive.policies.hold import HoldPolicy
 from enactive.policies.policy import Policy
+from enactive.systems.choosing import CHOOSER, chooser, shown
 from enactive.systems.demonstrations import demonstrations
-from enactive.training.config import Optimizer, Source, Training
+from enactive.training.config import Initial, Optimizer, Source, Stage, Training
 from enactive.training.trainer import train
 from enactive.worlds.libero import ACTION_SPACE, Libero
 from enactive.worlds.libero_state import SLOT
@@ -54,6 +57,9 @@ OFFICIAL, ANY = "official", "any"
 MUTE = "{}, no words"
 EXPERT, STILL = "expert", "standing still"
 BASE = "libero_object"
+THINGS = "objects_relative"
+EXECUTE = 4
+"""Actions of a chunk of 8 that are executed before the next one is predicted."""
 VARIANTS = ("task", "swap", "lan", "object")
 SUITES = (BASE, *(f"{BASE}_{variant}" for variant in VARIANTS))
 
@@ -83,7 +89,7 @@ _RUN_BY = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiberoObjectConfig:
-    """Does a policy listen? LIBERO-Object with controls, in half an hour on one core.
+    """Does a policy listen? LIBERO-Object with controls.
 
     Collects demonstrations of the official tasks and of any thing in their scenes, trains one
     language-conditioned policy on each, and one that is told nothing, evaluates all of them on
@@ -107,10 +113,12 @@ class LiberoObjectConfig:
     """Whether a policy that is told nothing is trained on each set as well."""
     demonstrations: int = 100
     """Demonstrations of each of the two sets, divided among its tasks (rounded up)."""
+    choosing: int = 600
+    """Optimizer steps in which each policy learns what is meant, of 64 frames."""
     steps: int = 2500
-    """Optimizer steps of each policy."""
+    """Optimizer steps of each policy's imitation."""
     batch_size: int = 32
-    """Windows per optimizer step."""
+    """Windows per optimizer step of imitation."""
     episodes: int = 2
     """Evaluation episodes of each scene in each condition, at most 25."""
     variants: tuple[Literal["task", "swap", "lan", "object"], ...] = VARIANTS
@@ -130,33 +138,43 @@ class LiberoObjectConfig:
         if not self.quick:
             return self
         return replace(
-            self, scenes=self.scenes[:1], sets=(ANY,), demonstrations=1, steps=2, batch_size=4,
-            episodes=1, variants=(), max_steps=10, untold=False,
+            self, scenes=self.scenes[:1], sets=(ANY,), demonstrations=1, choosing=2, steps=2,
+            batch_size=4, episodes=1, variants=(), max_steps=10, untold=False,
         )  # fmt: skip
 
     def world(self, states: tuple[int, int], suites: tuple[str, ...]) -> Libero.Config:
         """The world without pictures."""
         return Libero.Config(
             suites=suites, initial_states=states, cameras=(),
-            states=("proprio", "objects_relative"), same_slots=True,
+            states=("proprio", "grip", THINGS), same_slots=True,
         )  # fmt: skip
 
-    def training(self, name: str, dataset: Path) -> Training:
-        """The training run of the policy ``name``."""
+    def model(self, name: str) -> ActionModel.Config:
+        """The model of the policy ``name``: it acts on two things that it chooses, whose places it
+        knows from the hand, and so in the same way wherever they are."""
+        return ActionModel.Config(
+            states=("grip", THINGS),
+            instructed=name in (OFFICIAL, ANY),
+            horizon=8,
+            # Metres and millimetres from the hand, told apart by the scales.
+            normalization=Normalizer.Config(overrides={THINGS: "identity"}),
+            language_noise=0.4,
+            backbone=SmallVLA.Config(
+                depth=2, mlp_ratio=2, slots=((THINGS, len(SLOT)),), scales=(1.0, 0.1, 0.02),
+                chosen=2, things=False,
+            ),
+            head=L1.Config(depth=1, mlp_ratio=2),
+        )  # fmt: skip
+
+    def training(self, name: str, dataset: Path, initial: Path) -> Training:
+        """The training run of the policy ``name``, which begins with the model ``initial``."""
         return Training(
             run=self.out / "policies" / _file(name),
             data=(Source(path=dataset, name="demonstrations"),),
-            model=ActionModel.Config(
-                states=("proprio", "objects_relative"),
-                instructed=name in (OFFICIAL, ANY),
-                language_noise=0.4,
-                backbone=SmallVLA.Config(
-                    depth=2, mlp_ratio=2, slots=(("objects_relative", len(SLOT)),)
-                ),
-                head=L1.Config(depth=1, mlp_ratio=2),
-            ),
+            model=self.model(name),
+            initial=Initial(path=initial),
+            stages=(Stage(steps=self.steps, freeze=CHOOSER),),
             action_key="action.expert" if self.noise else "action",
-            steps=self.steps,
             batch_size=self.batch_size,
             optimizer=Optimizer(learning_rate=1e-3),
             ema_decay=0.99,  # a short run's average must forget its first steps
@@ -187,9 +205,11 @@ def run(config: LiberoObjectConfig) -> Path:
     for name, dataset in sets.items():
         for label in (name, MUTE.format(name)) if config.untold else (name,):
             with clock.part("train"):
-                checkpoint = train(config.training(label, dataset)).checkpoint
+                initial = _chooser(config, label, dataset)
+                checkpoint = train(config.training(label, dataset, initial)).checkpoint
+            acting = ChunkedPolicy.Config(execute=EXECUTE)
             model = ActionModel.load(checkpoint, "ema")
-            policies[label] = (ChunkedPolicy(ChunkedPolicy.Config(), model, label=label), dataset)
+            policies[label] = (ChunkedPolicy(acting, model, label=label), dataset)
     policies[STILL] = (HoldPolicy(ACTION_SPACE, {"gripper": -1.0}), None)
     with clock.part("evaluate"):
         evaluations = _evaluate(config, policies)
@@ -228,6 +248,17 @@ def _collect(config: LiberoObjectConfig, name: str) -> Path:
         expert=ExpertPolicy.Config(
             noise=config.noise, noise_hold=4, noise_episodes=0.7, noise_groups=("arm",)
         ),
+    )  # fmt: skip
+
+
+def _chooser(config: LiberoObjectConfig, label: str, dataset: Path) -> Path:
+    """The model that the policy ``label`` begins with."""
+    world = config.world(TRAINED_STATES, (BASE,)).build()
+    interface = Interface(consumes=world.spec.observations, produces=ACTION_SPACE)
+    world.close()
+    return chooser(
+        config.model(label), interface, shown(dataset, f"observation.{THINGS}", len(SLOT)),
+        config.out / "choosing" / _file(label), steps=config.choosing, seed=config.seed,
     )  # fmt: skip
 
 
