@@ -104,6 +104,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "heads": heads,
     "bake-off": bake_off,
     "worlds": lambda: markdown(*world_tables.worlds()),
+    "libero-suites": lambda: markdown(*world_tables.libero_suites()),
+    "libero-exceptions": lambda: markdown(*world_tables.libero_exceptions()),
     "tabletop-speed": lambda: markdown(*world_tables.tabletop_speed()),
     "probes": lambda: markdown(*world_tables.probes()),
     "tabletop-expert": lambda: markdown(*world_tables.tabletop_expert()),

@@ -61,6 +61,49 @@ def _only(same: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     return successes, episodes
 
 
+def libero_suites() -> Table:
+    """LIBERO's expert, suite by suite of ``bench/libero_experts.py``."""
+    suites: dict[str, list[Mapping[str, Any]]] = {}
+    for task, found in loaded("libero_experts").items():
+        suites.setdefault(task.partition("/")[0], []).append(found)
+    rows: list[list[str]] = []
+    for suite, tasks in suites.items():
+        tried = [one for one in tasks if "episodes" in one]
+        successes, episodes = (sum(one[key] for one in tried) for key in ("successes", "episodes"))
+        least, most = (end(one["episodes"] for one in tried) for end in (min, max))
+        rows.append(
+            [
+                f"`{suite}`", f"{len(tried)}", f"{len(tasks) - len(tried)}",
+                f"{least}" if least == most else f"{least} to {most}",
+                rate(successes, episodes),
+                f"{sum(one['successes'] == one['episodes'] for one in tried)}",
+                ", ".join(map(str, sorted({one["expert"] for one in tried}))),
+            ]
+        )  # fmt: skip
+    titles = (
+        "suite", "tasks measured", "not supported", "states of each task", "successes",
+        "tasks without a failure", "version of the expert",
+    )  # fmt: skip
+    return titles, rows
+
+
+def libero_exceptions() -> Table:
+    """LIBERO's tasks that the expert failed in at least once, worst first, and cannot do."""
+    tasks = loaded("libero_experts")
+    failed = [
+        (found["successes"] / found["episodes"], task, rate(found["successes"], found["episodes"]))
+        for task, found in tasks.items()
+        if "episodes" in found and found["successes"] < found["episodes"]
+    ]
+    rows = [[f"`{task}`", shown] for _, task, shown in sorted(failed)]
+    rows += [
+        [f"`{task}`", f"not supported: {found['unsupported']}"]
+        for task, found in tasks.items()
+        if "unsupported" in found
+    ]
+    return ("task", "successes of its expert"), rows
+
+
 def tabletop_speed() -> Table:
     """Control steps per second of processor time."""
     parts = loaded("tabletop")["parts"]
