@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from enactive.configuration import config_hash, to_dict
 from enactive.episodes.dataset import Dataset
 from enactive.episodes.journal import Journal
 from enactive.episodes.provenance import provenance
@@ -63,8 +64,9 @@ EXECUTE = 4
 VARIANTS = ("task", "swap", "lan", "object")
 SUITES = (BASE, *(f"{BASE}_{variant}" for variant in VARIANTS))
 
-TRAINED_STATES, TESTED_STATES = (0, 25), (25, 50)
-"""Which official initial states demonstrations and evaluations begin in."""
+TRAINED_STATES, TESTED_STATES = (0, 25), (30, 50)
+"""Which official initial states demonstrations and evaluations begin in; those between have served
+to develop the model."""
 
 CONDITIONS: Mapping[str, tuple[str, str]] = {
     "main": (BASE, "the official tasks"),
@@ -120,7 +122,7 @@ class LiberoObjectConfig:
     batch_size: int = 32
     """Windows per optimizer step of imitation."""
     episodes: int = 2
-    """Evaluation episodes of each scene in each condition, at most 25."""
+    """Evaluation episodes of each scene in each condition, at most 20."""
     variants: tuple[Literal["task", "swap", "lan", "object"], ...] = VARIANTS
     """LIBERO-PRO's variants that are run besides the official suite."""
     max_steps: int = 220
@@ -195,8 +197,9 @@ def run(config: LiberoObjectConfig) -> Path:
         CollectionFailed: the expert failed too often.
     """
     config = config.sized()
-    if not 1 <= config.episodes <= TESTED_STATES[1] - TESTED_STATES[0]:
-        raise ValueError(f"episodes must be in [1, 25], got {config.episodes}")
+    most = TESTED_STATES[1] - TESTED_STATES[0]
+    if not 1 <= config.episodes <= most:
+        raise ValueError(f"episodes must be in [1, {most}], got {config.episodes}")
     config.out.mkdir(parents=True, exist_ok=True)
     clock = _Clock(config.out / "cpu_seconds.json")
     with clock.part("collect"):
@@ -256,9 +259,11 @@ def _chooser(config: LiberoObjectConfig, label: str, dataset: Path) -> Path:
     world = config.world(TRAINED_STATES, (BASE,)).build()
     interface = Interface(consumes=world.spec.observations, produces=ACTION_SPACE)
     world.close()
+    model, data = config.model(label), shown(dataset, f"observation.{THINGS}", len(SLOT))
+    key = config_hash([to_dict(model), dataset.parent.name, config.choosing, config.seed])
     return chooser(
-        config.model(label), interface, shown(dataset, f"observation.{THINGS}", len(SLOT)),
-        config.out / "choosing" / _file(label), steps=config.choosing, seed=config.seed,
+        model, interface, data, config.out / "choosing" / f"{_file(label)}-{key}",
+        steps=config.choosing, seed=config.seed,
     )  # fmt: skip
 
 
