@@ -91,7 +91,8 @@ def learn_to_choose(
 ) -> float:
     """Train the two queries of ``model``'s one list of things; returns the last loss.
 
-    A model that is told nothing learns it from what is there alone.
+    Where it can be, an instruction is learned in another recording's scene, see :func:`_elsewhere`:
+    words mean the same thing in any company. A model that is told nothing has the scene alone.
     """
     choice, scale = _choice(model), math.sqrt(model.config.language.size)
     texts = sorted(set(data.instructions))
@@ -108,17 +109,27 @@ def learn_to_choose(
     loss = torch.zeros(())
     for _ in range(steps):
         frames = torch.randint(len(things), (batch_size,), generator=draws)
+        seen = things[frames]
+        if model.config.instructed:
+            seen = _elsewhere(seen, chosen[frames], draws)
         told = embedding[row[frames]]
         noise = torch.randn(told.shape, generator=draws) / scale
         if model.config.instructed:
             told = told + model.config.language_noise * noise
-        scores = choice.scores(things[frames], scale * told)
+        scores = choice.scores(seen, scale * told)
         loss = F.cross_entropy(scores.flatten(0, 1), chosen[frames].flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return float(loss.detach())
+
+
+def _elsewhere(things: Tensor, chosen: Tensor, draws: torch.Generator) -> Tensor:
+    """Scenes ``(B, N, E)`` exchanged at random, where what is chosen ``(B, K)`` is there too."""
+    other = things[torch.randperm(len(things), generator=draws)]
+    there = (other[..., 0] > 0).gather(1, chosen).all(1)
+    return torch.where(there[:, None, None], other, things)
 
 
 @torch.inference_mode()
