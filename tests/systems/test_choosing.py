@@ -60,7 +60,7 @@ def recorded(frames: int = 400, seed: int = 0) -> Shown:
     where everything is there."""
     draw = numpy_generator(seed, "test", "choosing")
     named = draw.integers(3, size=frames)
-    things = draw.normal(0, 0.2, (frames, len(KINDS), SIZE)).astype(np.float32)
+    things = draw.normal(0, 0.01, (frames, len(KINDS), SIZE)).astype(np.float32)
     things[..., 0] = 1.0
     things[named == KETCHUP, 0] = 0.0
     return Shown(
@@ -96,16 +96,15 @@ def test_words_are_learned_and_unseen_wordings_understood(tmp_path: Path) -> Non
         assert (weights[:, 1].argmax(-1) == 3).all()
 
 
-def test_without_words_only_the_scene_can_tell() -> None:
+def test_without_words_nothing_tells_things_of_one_scene_apart() -> None:
     data, model = recorded(), config(instructed=False).build(INTERFACE, PLAIN, 0)
     learn_to_choose(model, data, steps=100, seed=0)
     data = recorded(seed=1)
     things, named = torch.from_numpy(data.things), torch.from_numpy(data.chosen[:, 0])
     weights = [chosen(model, things, (text,) * len(things)) for text in ("", "take the milk")]
     assert torch.equal(*weights)
-    right = weights[0][:, 0].argmax(-1) == named
-    assert right[named == KETCHUP].float().mean() > 0.95
-    assert right[named != KETCHUP].float().mean() < 0.7
+    right = (weights[0][:, 0].argmax(-1) == named)[named != KETCHUP]
+    assert right.float().mean() < 0.7  # butter or milk, and nothing tells
 
 
 def test_a_model_that_cannot_choose_is_refused() -> None:
