@@ -23,7 +23,7 @@ from typing import Any
 from enactive.evaluation.statistics import wilson
 from enactive.worlds.libero import Libero
 from enactive.worlds.libero_experts import LiberoExpert, unsupported
-from enactive.worlds.libero_tasks import BASE_SUITES, find_task, suite_names
+from enactive.worlds.libero_tasks import SUITES, find_task, suite_names
 
 
 def episode(world: Libero, name: str, seed: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def episode(world: Libero, name: str, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--suites", nargs="+", default=list(BASE_SUITES))
+    parser.add_argument("--suites", nargs="+", default=list(SUITES))
     parser.add_argument("--episodes", type=int, default=20, help="per task, at most 50")
     parser.add_argument("--max-steps", type=int, default=600)
     parser.add_argument("--again", action="store_true", help="also what older versions did")
@@ -105,9 +105,10 @@ def main() -> None:
 
 
 def newest(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """The lines of a task that are of the newest version among them."""
+    """The lines of a task that are of the newest version among them, one of each seed."""
     own = [row for row in rows if row["task"] == name]
-    return [row for row in own if row["expert"] == max(one["expert"] for one in own)]
+    version = max((row["expert"] for row in own), default=0)
+    return list({row["seed"]: row for row in own if row["expert"] == version}.values())
 
 
 def summary(rows: list[dict[str, Any]], names: list[str]) -> dict[str, dict[str, Any]]:
