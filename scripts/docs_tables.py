@@ -105,6 +105,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "bake-off": bake_off,
     "worlds": lambda: markdown(*world_tables.worlds()),
     "libero-suites": lambda: markdown(*world_tables.libero_suites()),
+    "libero-listening": lambda: markdown(*world_tables.libero_listening()),
     "libero-exceptions": lambda: markdown(*world_tables.libero_exceptions()),
     "tabletop-speed": lambda: markdown(*world_tables.tabletop_speed()),
     "probes": lambda: markdown(*world_tables.probes()),

@@ -9,6 +9,7 @@ from typing import Any
 
 from enactive.evaluation.retention import POOLED
 from enactive.evaluation.statistics import wilson
+from enactive.systems.libero_object import CONDITIONS
 from enactive.worlds.tabletop.perturbations import AXES, PERTURBATIONS
 from enactive.worlds.tabletop.tasks import Family
 
@@ -104,6 +105,26 @@ def libero_exceptions() -> Table:
         if "unsupported" in found
     ]
     return ("task", "successes of its expert"), rows
+
+
+def libero_listening() -> Table:
+    """``enactive libero``: conditions down, policies across."""
+    found = loaded("libero_listening")["rows"]
+    policies = list(dict.fromkeys(row["policy"] for row in found))
+    cells = {(row["condition"], row["policy"]): row for row in found}
+    rows = [
+        [what, *(_listening(cells.get((group, policy))) for policy in policies)]
+        for group, (_, what) in CONDITIONS.items()
+        if any((group, policy) in cells for policy in policies)
+    ]
+    return ("", *policies), rows
+
+
+def _listening(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    low, high = 100 * row["low"], 100 * row["high"]
+    return f"{row['successes']}/{row['episodes']} ({low:.0f} to {high:.0f} %)"
 
 
 def tabletop_speed() -> Table:
