@@ -73,11 +73,13 @@ def libero_suites() -> Table:
     for suite, tasks in suites.items():
         tried = [one for one in tasks if "episodes" in one]
         successes, episodes = (sum(one[key] for one in tried) for key in ("successes", "episodes"))
-        least, most = (end(one["episodes"] for one in tried) for end in (min, max))
+        if not tried:
+            continue
+        counts = sorted({one["episodes"] for one in tried})
         rows.append(
             [
                 f"`{suite}`", f"{len(tried)}", f"{len(tasks) - len(tried)}",
-                f"{least}" if least == most else f"{least} to {most}",
+                " to ".join(map(str, dict.fromkeys((*counts[:1], *counts[-1:])))),
                 rate(successes, episodes),
                 f"{sum(one['successes'] == one['episodes'] for one in tried)}",
                 ", ".join(map(str, sorted({one["expert"] for one in tried}))),
