@@ -32,7 +32,7 @@ def worlds() -> Table:
         rows.append(
             [
                 f"`{name}`", f"{speed['tasks']}", per_second(speed["state"]),
-                per_second(speed["pictures"]), ", ".join(speed["cameras"]),
+                per_second(speed["pictures"]), _pictures(speed["cameras"]),
                 f"{len(counted)}" if counted else "", total,
             ]
         )  # fmt: skip
@@ -41,6 +41,14 @@ def worlds() -> Table:
         "tasks with an expert", "its successes",
     )  # fmt: skip
     return titles, rows
+
+
+def _pictures(cameras: Sequence[str]) -> str:
+    """``top 96x96``, or how many of what size where there are more than three."""
+    sizes = {one.split()[-1] for one in cameras}
+    if len(cameras) <= 3:
+        return ", ".join(cameras)
+    return f"{len(cameras)} of {' or '.join(sorted(sizes))}"
 
 
 def expert_of(name: str) -> Table:
