@@ -14,13 +14,12 @@ from enactive.actions.digital import (
     CodeSpace,
     KeyboardMouseSpace,
     ScreenSpace,
-    Tool,
-    ToolSpace,
     UnionSpace,
 )
 from enactive.actions.groups import Group
 from enactive.actions.resample import resample, resampled
 from enactive.actions.spaces import VectorSpace
+from enactive.actions.tools import EXTERNAL, READS, Tool, ToolSpace
 
 ARM = Group(name="arm", quantity="position", representation="xyz", reference="delta", frame="base",
             unit="m", low=-0.01, high=0.01)  # fmt: skip
@@ -133,7 +132,7 @@ def test_a_renamed_group_is_suggested():
     assert "did you mean 'arm'" in extra.fix
 
 
-READ = Tool(name="read", description="Read a file", effect="read")
+READ = Tool(name="read", description="Read a file", effects=READS)
 CHOICE = ChoiceSpace(names=("left", "right"))
 
 
@@ -165,7 +164,7 @@ CHOICE = ChoiceSpace(names=("left", "right"))
         (ToolSpace(tools=(READ,)), ToolSpace(tools=(READ, replace(READ, name="write"))), []),
         (
             ToolSpace(tools=(READ, replace(READ, name="raed"))),
-            ToolSpace(tools=(replace(READ, effect="external"),)),
+            ToolSpace(tools=(replace(READ, effects=EXTERNAL),)),
             [("tool", "read"), ("tool", "raed")],
         ),
         (

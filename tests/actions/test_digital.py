@@ -12,19 +12,18 @@ from enactive.actions.digital import (
     CodeSpace,
     KeyboardMouseSpace,
     ScreenSpace,
-    Tool,
-    ToolSpace,
     UnionSpace,
 )
 from enactive.actions.spaces import ActionSpace, space_from_dict
+from enactive.actions.tools import READS, Tool, ToolSpace
 
 CHOICE = ChoiceSpace(names=("left", "right", "stay"))
 KEYS = KeyboardMouseSpace(keys=("w", "a", "mouse_left"), max_motion=50)
 SCREEN = ScreenSpace(width=640, height=480)
-SEARCH = Tool(name="search", description="Find files", effect="read", input_schema={
+SEARCH = Tool(name="search", description="Find files", effects=READS, input_schema={
     "type": "object", "properties": {"query": {"type": "string"}, "limit": {"type": "integer"}},
     "required": ["query"], "additionalProperties": False})  # fmt: skip
-TOOLS = ToolSpace(tools=(SEARCH, Tool(name="now", description="The time", effect="none")))
+TOOLS = ToolSpace(tools=(SEARCH, Tool(name="now", description="The time", effects=READS)))
 CODE = CodeSpace(tools=(SEARCH,), max_characters=1000)
 UNION = UnionSpace(spaces={"choose": CHOICE, "call": TOOLS})
 ALL = [CHOICE, KEYS, SCREEN, TOOLS, CODE, UNION]
@@ -108,8 +107,11 @@ def test_wrong_fields_are_refused_by_name():
         KeyboardMouseSpace(keys=("w",), max_motion=-1)
     with pytest.raises(ValueError, match="height"):
         ScreenSpace(width=1, height=0)
-    with pytest.raises(ValueError, match="did you mean 'read'"):
-        Tool(name="t", description="", effect="reads")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="letters, digits"):
+        Tool(name="a tool", description="")
+    with pytest.raises(ValueError, match="did you mean 'path'"):
+        Tool(name="t", description="", resources=("file:{paths}",), input_schema={
+            "type": "object", "properties": {"path": {"type": "string"}}})  # fmt: skip
     with pytest.raises(ValueError, match="tools"):
         ToolSpace(tools=(SEARCH, SEARCH))
     with pytest.raises(ValueError, match="spaces"):

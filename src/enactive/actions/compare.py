@@ -13,12 +13,11 @@ from enactive.actions.digital import (
     CodeSpace,
     KeyboardMouseSpace,
     ScreenSpace,
-    Tool,
-    ToolSpace,
     UnionSpace,
 )
 from enactive.actions.groups import FRAMELESS, Group
 from enactive.actions.spaces import ActionSpace, VectorSpace
+from enactive.actions.tools import Tool, ToolSpace
 from enactive.registry import suggest
 
 
@@ -29,7 +28,7 @@ class Mismatch:
     code: str
     """What disagrees, a stable word: ``space, rate, missing_group, extra_group, order, quantity,
     representation, size, reference, frame, unit, sign, bounds`` for vectors; ``choices, keys,
-    motion, screen, tool, language, length, member`` for the others."""
+    motion, screen, tool, parallel, language, length, member`` for the others."""
     where: str
     """The group or entry, e.g. ``"arm"``, ``"arm.x"``, or the field of the space, ``"rate_hz"``."""
     message: str
@@ -95,7 +94,15 @@ def _compare(produces: ActionSpace, accepts: ActionSpace) -> Iterator[Mismatch]:
                 "Scale x and y by the ratio of the sizes.",
             )
     elif isinstance(produces, ToolSpace):
-        yield from _tools(produces.tools, cast(ToolSpace, accepts).tools)
+        calls = cast(ToolSpace, accepts)
+        if produces.parallel > calls.parallel:
+            yield _plain(
+                "parallel",
+                "parallel",
+                f"an action makes up to {produces.parallel} calls, accepted are {calls.parallel}",
+                "Lower parallel.",
+            )
+        yield from _tools(produces.tools, calls.tools)
     elif isinstance(produces, CodeSpace):
         theirs = cast(CodeSpace, accepts)
         if produces.language != theirs.language:

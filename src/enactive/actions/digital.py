@@ -1,20 +1,20 @@
-"""Action spaces that are no vectors: choices, keyboards, screens, tools, programs, unions."""
+"""Action spaces that are no vectors: choices, keyboards, screens, programs, unions.
+
+Calls of tools have a module of their own, :mod:`enactive.actions.tools`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
-from enactive.actions.groups import check_fields
+from enactive.actions.groups import check_fields, check_names
 from enactive.actions.spaces import ActionSpace, space_from_dict
+from enactive.actions.tools import Tool, ToolSpace
 from enactive.registry import suggest
-
-Effect = Literal["none", "read", "write", "external"]
-"""What a tool call does: ``none`` computes, ``read`` looks, ``write`` changes the task's own world
-(replay runs it again), ``external`` changes something outside (replay must not)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class ChoiceSpace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
-        _check_names("ChoiceSpace", "names", self.names)
+        check_names("ChoiceSpace", "names", self.names)
 
     @property
     def size(self) -> int:
@@ -70,7 +70,7 @@ class KeyboardMouseSpace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", tuple(self.keys))
-        _check_names("KeyboardMouseSpace", "keys", self.keys)
+        check_names("KeyboardMouseSpace", "keys", self.keys)
         if not (np.isfinite(self.max_motion) and self.max_motion >= 0):
             raise ValueError(f"KeyboardMouseSpace: max_motion is {self.max_motion}; it is px, >= 0")
 
@@ -159,77 +159,6 @@ class ScreenSpace:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tool:
-    """One callable: what it takes and gives, and what calling it does."""
-
-    name: str
-    description: str
-    input_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """JSON Schema of the arguments, an object."""
-    output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """JSON Schema of the result."""
-    effect: Effect = "external"
-    """What a call does, see :data:`Effect`; the most careful by default."""
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("Tool: name is empty")
-        if self.effect not in get_args(Effect):
-            raise ValueError(
-                f"Tool {self.name!r}: effect is {self.effect!r}; "
-                f"{suggest(self.effect, get_args(Effect))}"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "input_schema": dict(self.input_schema),
-            "output_schema": dict(self.output_schema),
-            "effect": self.effect,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToolSpace:
-    """Typed calls: ``{"tool": name, "arguments": {...}}``."""
-
-    tools: tuple[Tool, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tools", tuple(self.tools))
-        _check_names("ToolSpace", "tools", tuple(tool.name for tool in self.tools))
-
-    def contains(self, action: Any) -> bool:
-        """Whether the tool exists and the arguments have its properties: none unknown where the
-        schema forbids it, none missing that it requires. Values' own schemas are the tool's to
-        check when it is called."""
-        if not _has_keys(action, {"tool", "arguments"}) or not isinstance(
-            action["arguments"], Mapping
-        ):
-            return False
-        given = set(cast("Mapping[str, Any]", action["arguments"]))
-        for tool in self.tools:
-            if tool.name == action["tool"]:
-                schema = tool.input_schema
-                closed = schema.get("additionalProperties", True) is False
-                known = set(cast("Mapping[str, Any]", schema.get("properties", {})))
-                return set(schema.get("required", ())) <= given and not (closed and given - known)
-        return False
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; :meth:`from_dict` makes an equal space of them."""
-        return {"space": "tools", "tools": [tool.to_dict() for tool in self.tools]}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ToolSpace:
-        """The space that :meth:`to_dict` described."""
-        tools = check_fields(cls, data)["tools"]
-        return cls(tools=tuple(Tool(**check_fields(Tool, tool)) for tool in tools))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class CodeSpace:
     """Programs, as source text, that may call tools."""
 
@@ -266,7 +195,7 @@ class CodeSpace:
     def from_dict(cls, data: Mapping[str, Any]) -> CodeSpace:
         """The space that :meth:`to_dict` described."""
         given = check_fields(cls, data)
-        tools = tuple(Tool(**check_fields(Tool, tool)) for tool in given.get("tools", ()))
+        tools = tuple(Tool.from_dict(tool) for tool in given.get("tools", ()))
         given["tools"] = tools
         return cls(**given)
 
@@ -279,7 +208,7 @@ class UnionSpace:
     """Name to space."""
 
     def __post_init__(self) -> None:
-        _check_names("UnionSpace", "spaces", tuple(self.spaces))
+        check_names("UnionSpace", "spaces", tuple(self.spaces))
 
     def contains(self, action: Any) -> bool:
         """Whether the named space exists and contains the action."""
@@ -309,14 +238,6 @@ KINDS: dict[str, Any] = {
     "union": UnionSpace,
 }
 """The spaces of this module by the tag that ``to_dict`` gives them."""
-
-
-def _check_names(where: str, key: str, names: tuple[str, ...]) -> None:
-    if not names or not all(names):
-        raise ValueError(f"{where}: {key} must hold at least one name, and none empty")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{where}: {key} has {twice} more than once; names must differ")
 
 
 def _has_keys(action: Any, keys: set[str]) -> bool:

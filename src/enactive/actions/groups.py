@@ -238,6 +238,19 @@ def check_fields(cls: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def check_names(where: str, key: str, names: tuple[str, ...]) -> None:
+    """Refuse an empty list of names, an empty name, or one that occurs twice.
+
+    Raises:
+        ValueError: the message says which, and calls the list ``where: key``.
+    """
+    if not names or not all(names):
+        raise ValueError(f"{where}: {key} must hold at least one name, and none empty")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{where}: {key} has {twice} more than once; names must differ")
+
+
 def _finite(bound: Bound) -> float | list[float | None] | None:
     if isinstance(bound, tuple):
         return [entry if np.isfinite(entry) else None for entry in bound]

@@ -56,6 +56,8 @@ SCHEMAS = {
             ("head_passes", pa.int64()),
             ("decoder_passes", pa.int64()),
             ("tokens", pa.int64()),
+            ("prompt_tokens", pa.int64()),
+            ("money", pa.float64()),
             ("milliseconds", pa.float64()),
         ]
     ),
@@ -158,6 +160,8 @@ def deliberations(table: Table, episode: int) -> tuple[Deliberation, ...]:
             head_passes=row["head_passes"],
             decoder_passes=row.get("decoder_passes") or 0,  # files from before it existed
             tokens=row["tokens"],
+            prompt_tokens=row.get("prompt_tokens") or 0,
+            money=row.get("money") or 0.0,
             milliseconds=row["milliseconds"],
         )
         chain = Chain.from_bytes(row["chain"])

@@ -1,0 +1,119 @@
+"""Tools with the functions behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enactive.actions.groups import check_names
+from enactive.actions.tools import Call, CallResult, Failure, Returned, Tool, ToolSpace
+from enactive.registry import suggest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallContext:
+    """What a tool may know of the call that is being made."""
+
+    path: str
+    """Where in its episode the call is, e.g. ``"12.0.a"``: decision 12, its batch 0, call ``a``."""
+    key: str
+    """Idempotency key, made by whoever executes: the same when this very call is made again after
+    a crash, and no other call's. A service that honours it does the work once."""
+
+
+class ToolError(Exception):
+    """Raised by a tool whose call failed in a way that the caller should read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoundTool:
+    """A tool and the function that does it."""
+
+    tool: Tool
+    function: Callable[..., Any]
+    """Takes the arguments by name; returns a JSON value, or a coroutine that does."""
+    context: str = ""
+    """Name of the parameter that takes the :class:`CallContext`; empty if it wants none."""
+    blocking: bool = False
+    """Whether it waits for something, so that it should run in a thread of its own."""
+
+    def start(self, call: Call, context: CallContext) -> Any:
+        """Call the function; what it returns, a coroutine perhaps."""
+        arguments = dict(call.arguments)
+        if self.context:
+            arguments[self.context] = context
+        return self.function(**arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox(Sequence[BoundTool]):
+    """Several tools, no two of one name."""
+
+    bound: tuple[BoundTool, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bound", tuple(self.bound))
+        check_names("Toolbox", "tools", tuple(one.tool.name for one in self.bound))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.bound[index]
+
+    def __len__(self) -> int:
+        return len(self.bound)
+
+    def __iter__(self) -> Iterator[BoundTool]:
+        return iter(self.bound)
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """What can be called."""
+        return tuple(one.tool for one in self.bound)
+
+    def space(self, parallel: int = 1) -> ToolSpace:
+        """The space of calls of these tools."""
+        return ToolSpace(tools=self.tools, parallel=parallel)
+
+    def find(self, name: str) -> BoundTool:
+        """The tool called ``name``; raises ``KeyError`` with suggestions."""
+        for one in self.bound:
+            if one.tool.name == name:
+                return one
+        known = [one.tool.name for one in self.bound]
+        raise KeyError(f"no tool is called {name!r}; {suggest(name, known)}")
+
+    def with_tools(self, *others: BoundTool) -> Toolbox:
+        """These and ``others``."""
+        return Toolbox((*self.bound, *others))
+
+    def call(self, call: Call, context: CallContext) -> CallResult:
+        """Validate and make one call of a tool that is no coroutine. Nothing is raised: whatever
+        goes wrong is a :class:`~enactive.actions.tools.Failure`."""
+        try:
+            bound = self.find(call.tool)
+        except KeyError as error:
+            return Failure(kind="invalid", message=str(error.args[0]), where=context.path)
+        problem = bound.tool.check_arguments(call.arguments)
+        if problem:
+            message = f"{call.tool}: {problem}"
+            return Failure(kind="invalid", message=message, where=context.path)
+        try:
+            value = bound.start(call, context)
+        except Exception as error:  # a tool's failure is the caller's to read
+            return failed(error, call, context)
+        return returned(value, bound.tool, context)
+
+
+def returned(value: Any, tool: Tool, context: CallContext) -> CallResult:
+    """A tool's value as a result, once it satisfies the tool's output schema."""
+    problem = tool.check_result(value)
+    if problem:
+        return Failure(kind="invalid", message=f"{tool.name} returned {problem}",
+                       where=context.path)  # fmt: skip
+    return Returned(value=value)
+
+
+def failed(error: BaseException, call: Call, context: CallContext) -> Failure:
+    """An exception of a tool as a result."""
+    name = "" if isinstance(error, ToolError) else f"{type(error).__name__}: "
+    return Failure(kind="error", message=f"{call.tool}: {name}{error}", where=context.path)

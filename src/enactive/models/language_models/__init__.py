@@ -1,0 +1,1 @@
+"""Language models behind one small contract: embedded, over HTTP, scripted, recorded."""
