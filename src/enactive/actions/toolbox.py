@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +36,20 @@ class BoundTool:
     """Takes the arguments by name; returns a JSON value, or a coroutine that does."""
     context: str = ""
     """Name of the parameter that takes the :class:`CallContext`; empty if it wants none."""
+    keyed: bool = False
+    """Whether what it reaches honours the context's key: a second call with the same key does
+    nothing more. Such a call may be made again after a crash, idempotent tool or not."""
     blocking: bool = False
     """Whether it waits for something, so that it should run in a thread of its own."""
+    timeout_s: float | None = None
+    """Longest that a call may take, s; kept for coroutines and blocking functions."""
 
     def start(self, call: Call, context: CallContext) -> Any:
-        """Call the function; what it returns, a coroutine perhaps."""
-        arguments = dict(call.arguments)
+        """Call the function; what it returns, a coroutine perhaps.
+
+        It gets a copy of the arguments: what a tool does to them changes no record.
+        """
+        arguments = copy.deepcopy(dict(call.arguments))
         if self.context:
             arguments[self.context] = context
         return self.function(**arguments)

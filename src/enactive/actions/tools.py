@@ -10,7 +10,7 @@ ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast, get_args
@@ -296,7 +296,7 @@ class ToolSpace:
         return cls(**given)
 
 
-def check_order(calls: tuple[Call, ...]) -> None:
+def check_order(calls: Sequence[Call]) -> None:
     """Refuse calls of one id, and calls that wait for an unknown one or for each other.
 
     Raises:
@@ -306,17 +306,32 @@ def check_order(calls: tuple[Call, ...]) -> None:
     twice = sorted({id for id in ids if ids.count(id) > 1})
     if twice:
         raise ValueError(f"calls: the ids {twice} occur more than once; ids must differ")
-    waiting = {call.id: set(call.after) for call in calls}
-    for id, after in waiting.items():
-        for other in sorted(after - set(ids)):
-            raise ValueError(f"calls: {id!r} comes after {other!r}, which is not there; "
-                             + suggest(other, ids))  # fmt: skip
+    for call in calls:
+        for other in call.after:
+            if other not in ids:
+                raise ValueError(f"calls: {call.id!r} comes after {other!r}, which is not there; "
+                                 + suggest(other, ids))  # fmt: skip
+    in_order(calls)
+
+
+def in_order(calls: Sequence[Call]) -> list[Call]:
+    """The calls, each after those that it comes after; otherwise in the order in which they are
+    given.
+
+    Raises:
+        ValueError: some wait for one another.
+    """
+    ordered: list[Call] = []
+    waiting = list(calls)
     done: set[str] = set()
-    while len(done) < len(ids):
-        ready = {id for id, after in waiting.items() if id not in done and after <= done}
-        if not ready:
-            raise ValueError(f"calls: {sorted(set(ids) - done)} wait for one another")
-        done |= ready
+    while waiting:
+        call = next((one for one in waiting if done.issuperset(one.after)), None)
+        if call is None:
+            raise ValueError(f"calls: {sorted(one.id for one in waiting)} wait for one another")
+        waiting.remove(call)
+        ordered.append(call)
+        done.add(call.id)
+    return ordered
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from enactive.actions.toolbox import CallContext, Toolbox
-from enactive.actions.tools import Call, CallResult, Failure, ToolSpace
+from enactive.actions.tools import Call, CallResult, Failure, ToolSpace, in_order
 from enactive.worlds.world import Step, World
 
 Activity: TypeAlias = Generator[tuple[Call, ...], tuple[CallResult, ...], Step]
@@ -76,10 +76,7 @@ def call_in_order(toolbox: Toolbox, calls: Sequence[Call], prefix: str) -> tuple
     """Make calls one after the other, each after those that it comes after; results in the order
     of ``calls``."""
     results: dict[str, CallResult] = {}
-    waiting = list(calls)
-    while waiting:
-        call = next(one for one in waiting if all(id in results for id in one.after))
-        waiting.remove(call)
+    for call in in_order(calls):
         path = f"{prefix}.{call.id}"
         broken = [id for id in call.after if isinstance(results[id], Failure)]
         if broken:

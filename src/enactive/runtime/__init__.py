@@ -1,0 +1,1 @@
+"""The runtime of agents: decide, validate, check, journal, execute, journal, observe."""
