@@ -119,7 +119,10 @@ class Tool:
         """The resources of a call with these arguments; ``None`` if they are unknown."""
         if self.resources is None:
             return None
-        fill = lambda found: str(arguments.get(found.group(1)))  # noqa: E731
+
+        def fill(found: re.Match[str]) -> str:
+            return str(arguments.get(found.group(1)))
+
         return frozenset(_FIELD.sub(fill, template) for template in self.resources)
 
     def to_dict(self) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class Spent:
         ):
             limit = getattr(budget, name)
             if limit is not None and used >= limit:
-                return f"the budget of {limit:g} {name} is used up ({used:g})"
+                unit = " s" if name == "seconds" else ""
+                return f"the budget of {limit:g} {name} is used up ({used:g}{unit})"
         return ""
 
     def to_dict(self) -> dict[str, float]:

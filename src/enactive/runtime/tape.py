@@ -106,12 +106,28 @@ class Tape:
                 raise Diverged(difference(kind, path, entry.body, body))
             self.compared += 1
             return False
+        if self._recorded:
+            self._refuse_gap(kind, path, body)
         if self._log is None:
             raise ReplayEnded(f"{kind} {path} was not recorded")
         self._log.add(kind, path, body)
         if commit:
             self._log.commit()
         return True
+
+    def _refuse_gap(self, kind: EntryKind, path: str, body: bytes) -> None:
+        """Entries are recorded in order, so what is new cannot come before what was recorded later;
+        only the calls of one decision are in no order."""
+        now = _decision(path)
+        for later, place in self._recorded:
+            number = _decision(place)
+            if number > now or (number == now and _RANK[later] > _RANK[kind]):
+                entry = self._recorded[later, place]
+                recorded = f"{later} {place}: {entry.body.decode()}"
+                raise Diverged(
+                    Difference(path=path, kind=kind, recorded=f"not there, but {recorded}",
+                               now=body.decode())
+                )  # fmt: skip
 
     def store(self, key: bytes, make: Callable[[], bytes]) -> None:
         """Keep raw bytes under a hash that an entry names; a replay makes none."""
@@ -131,6 +147,17 @@ class Tape:
     def left(self) -> tuple[tuple[EntryKind, str], ...]:
         """Recorded entries that were not met again, in order."""
         return tuple(self._recorded)
+
+
+_RANK: dict[EntryKind, int] = {
+    "reset": 0, "stop": 1, "model": 2, "decision": 3, "verdict": 4, "intent": 4, "result": 4,
+    "step": 5,
+}  # fmt: skip
+"""In what order a decision's entries come."""
+
+
+def _decision(path: str) -> int:
+    return int(path.partition(".")[0])
 
 
 class _Nothing:

@@ -80,11 +80,11 @@ class TapedModel:
         return completion
 
     def _ask(self, request: Request, listener: Listener | None) -> Completion:
-        if self._model is None:
-            raise ModelError("there is no model here, and the answer was not recorded")
         spent = self._spent.over(self._budget)
         if spent:
             raise OutOfBudget(spent)
+        if self._model is None:
+            raise ModelError("there is no model here, and the answer was not recorded")
         if self._budget.tokens is not None:
             left = self._budget.tokens - self._spent.tokens
             request = dataclasses.replace(request, max_tokens=min(request.max_tokens, left))
