@@ -42,10 +42,11 @@ def decision_record(decision: Decision) -> dict[str, Any]:
             if canonical(content) == same:
                 data["content"] = {"action": True}
             tokens.append({key: value for key, value in data.items() if _telling(key, value)})
-        if len(tokens) > 1 or set(tokens[0]) - {"id", "kind", "content", "source"}:
-            record["chain"] = tokens
-        else:
+        bare = {"id": "raw", "kind": "raw", "content": {"action": True}}
+        if tokens == [{**bare, "source": tokens[0]["source"]}]:
             record["source"] = tokens[0]["source"]
+        else:
+            record["chain"] = tokens
     cost = {k: v for k, v in decision.cost.to_dict().items() if v and k != "milliseconds"}
     if cost:
         record["cost"] = cost
