@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from enactive.actions.groups import check_names
 from enactive.actions.tools import Call, CallResult, Failure, Returned, Tool, ToolSpace
@@ -21,6 +20,16 @@ class CallContext:
     key: str
     """Idempotency key, made by whoever executes: the same when this very call is made again after
     a crash, and no other call's. A service that honours it does the work once."""
+
+
+def copy_json(value: Any) -> Any:
+    """A JSON value of its own: changing it changes nothing else."""
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, Any]", value)
+        return {key: copy_json(item) for key, item in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [copy_json(item) for item in cast("Sequence[Any]", value)]
+    return value
 
 
 class ToolError(Exception):
@@ -49,7 +58,7 @@ class BoundTool:
 
         It gets a copy of the arguments: what a tool does to them changes no record.
         """
-        arguments = copy.deepcopy(dict(call.arguments))
+        arguments = {name: copy_json(value) for name, value in call.arguments.items()}
         if self.context:
             arguments[self.context] = context
         return self.function(**arguments)

@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from enactive.episodes.journal import JournalError
 
 FORMAT = 1
-INLINE = 256
+INLINE = 2048
 """Bytes up to which a body is part of its entry; longer ones are stored under their hash."""
 HASH_BYTES = 16
 
@@ -49,16 +49,28 @@ CREATE TABLE IF NOT EXISTS episodes (
     outcome TEXT
 );
 CREATE TABLE IF NOT EXISTS entries (
-    episode INTEGER NOT NULL,
-    place INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, -- the episode's number, and below it the entry's place
     kind TEXT NOT NULL,
     path TEXT NOT NULL,
     at REAL NOT NULL,
     body BLOB,
-    payload INTEGER REFERENCES payloads (id),
-    PRIMARY KEY (episode, place)
-) WITHOUT ROWID;
+    payload INTEGER REFERENCES payloads (id)
+);
 """
+_PLACES = 2**36
+"""Most entries of an episode; ids of entries are the episode's number times this, plus the place,
+so that the entries of an episode lie together without an index."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):  # read-only mappings of frozen tokens
+        return dict(cast("Mapping[str, Any]", value))
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+)
 
 
 def canonical(value: Any) -> bytes:
@@ -68,11 +80,7 @@ def canonical(value: Any) -> bytes:
         ValueError: it is no JSON value; NaN and the infinities are none.
     """
     try:
-        text = json.dumps(
-            value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"),
-            default=_plain,
-        )  # fmt: skip
-        return text.encode()
+        return _ENCODER.encode(value).encode()
     except (TypeError, RecursionError, UnicodeEncodeError) as error:
         raise ValueError(f"no JSON value: {error}") from error
 
@@ -177,10 +185,12 @@ class ActionLog:
         episode = self.episode(id)
         if episode.outcome is not None:
             raise JournalError(f"{self.path}: episode {id!r} has ended; nothing can be added")
+        first, end = _range(episode.number)
         row = self._database.execute(
-            "SELECT COALESCE(MAX(place), -1) FROM entries WHERE episode = ?", (episode.number,)
+            "SELECT MAX(id) FROM entries WHERE id >= ? AND id < ?", (first, end)
         ).fetchone()
-        return EpisodeLog(self._database, episode.number, int(row[0]) + 1)
+        place = 0 if row[0] is None else row[0] - first + 1
+        return EpisodeLog(self._database, episode.number, place)
 
     def episodes(self) -> list[LoggedEpisode]:
         """All episodes, in the order in which they began."""
@@ -210,19 +220,20 @@ class ActionLog:
         Raises:
             JournalError: there is no such episode, or a stored body does not have its hash.
         """
-        number = self.episode(id).number
+        first, end = _range(self.episode(id).number)
         rows = self._database.execute(
-            "SELECT place, kind, path, at, entries.body, payloads.body, hash FROM entries "
-            "LEFT JOIN payloads ON payloads.id = payload WHERE episode = ? ORDER BY place",
-            (number,),
+            "SELECT entries.id, kind, path, at, entries.body, payloads.body, hash FROM entries "
+            "LEFT JOIN payloads ON payloads.id = payload "
+            "WHERE entries.id >= ? AND entries.id < ? ORDER BY entries.id",
+            (first, end),
         )
-        for place, kind, path, at, inline, stored, hash in rows:
+        for number, kind, path, at, inline, stored, hash in rows:
             if stored is not None and digest(stored) != hash:
                 raise JournalError(
                     f"{self.path}: the body of {kind} {path} of {id!r} does not have its hash; the "
                     "file was changed or is damaged"
                 )
-            yield Entry(place, kind, path, stored if stored is not None else inline, at)
+            yield Entry(number - first, kind, path, stored if stored is not None else inline, at)
 
     def payload(self, hash: str) -> bytes:
         """What was stored under a hash, hex, by :meth:`EpisodeLog.store`.
@@ -264,19 +275,21 @@ class EpisodeLog:
         self.place = place
         """Entries so far, gathered ones included."""
         self._number = number
+        self._first = _range(number)[0]
         self._database = database
         self._rows: list[tuple[Any, ...]] = []
+        self._stored: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[bytes, bytes]] = []
 
     def add(self, kind: EntryKind, path: str, body: bytes) -> None:
         """Gather an entry; ``body`` is canonical JSON."""
-        key = None
+        id = self._first + self.place
         if len(body) > INLINE:
             key = digest(body)
             self._bodies.append((key, body))
-        self._rows.append(
-            (self._number, self.place, kind, path, time.time(), None if key else body, key)
-        )
+            self._stored.append((id, kind, path, time.time(), key))
+        else:
+            self._rows.append((id, kind, path, time.time(), body))
         self.place += 1
 
     def store(self, key: bytes, body: bytes) -> None:
@@ -285,20 +298,25 @@ class EpisodeLog:
 
     def commit(self) -> None:
         """Write what has gathered."""
-        if not self._rows and not self._bodies:
+        if not (self._rows or self._stored or self._bodies):
             return
-        execute = self._database.execute
-        execute("BEGIN IMMEDIATE")
+        database = self._database
+        database.execute("BEGIN IMMEDIATE")
         try:
-            for pair in self._bodies:
-                execute("INSERT OR IGNORE INTO payloads (hash, body) VALUES (?, ?)", pair)
-            for row in self._rows:
-                execute(_INLINE if row[-1] is None else _STORED, row[: 6 if row[-1] is None else 7])
+            if self._bodies:
+                database.executemany(
+                    "INSERT OR IGNORE INTO payloads (hash, body) VALUES (?, ?)", self._bodies
+                )
+            if self._rows:
+                database.executemany(_INLINE, self._rows)
+            if self._stored:
+                database.executemany(_STORED, self._stored)
         except BaseException:
-            execute("ROLLBACK")
+            database.execute("ROLLBACK")
             raise
-        execute("COMMIT")
+        database.execute("COMMIT")
         self._rows.clear()
+        self._stored.clear()
         self._bodies.clear()
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
@@ -316,12 +334,16 @@ class EpisodeLog:
             raise JournalError(f"episode number {self._number} has ended already")
 
 
-_INLINE = "INSERT INTO entries (episode, place, kind, path, at, body) VALUES (?, ?, ?, ?, ?, ?)"
+_INLINE = "INSERT INTO entries (id, kind, path, at, body) VALUES (?, ?, ?, ?, ?)"
 _STORED = (
-    "INSERT INTO entries (episode, place, kind, path, at, body, payload) "
-    "VALUES (?, ?, ?, ?, ?, ?, (SELECT id FROM payloads WHERE hash = ?))"
+    "INSERT INTO entries (id, kind, path, at, payload) "
+    "VALUES (?, ?, ?, ?, (SELECT id FROM payloads WHERE hash = ?))"
 )
 ENTRY_KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
+
+
+def _range(number: int) -> tuple[int, int]:
+    return number * _PLACES, (number + 1) * _PLACES
 
 
 def _episode(row: tuple[Any, ...]) -> LoggedEpisode:
@@ -332,9 +354,3 @@ def _episode(row: tuple[Any, ...]) -> LoggedEpisode:
         header=json.loads(header),
         outcome=None if outcome is None else json.loads(outcome),
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):  # read-only mappings of frozen tokens
-        return dict(cast("Mapping[str, Any]", value))
-    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from opentelemetry import trace
 
 from enactive.actions.toolbox import BoundTool, CallContext, Toolbox, failed, returned
 from enactive.actions.tools import (
@@ -21,12 +21,12 @@ from enactive.actions.tools import (
     result_from_dict,
     result_to_dict,
 )
-from enactive.episodes.action_log import canonical
 from enactive.observations import Observation
 from enactive.runtime.agent_run import AgentRun
 from enactive.runtime.budget import Spent
 from enactive.runtime.checks import Proposal, Verdict, ask
 from enactive.runtime.schedule import waits
+from enactive.runtime.spans import span
 from enactive.runtime.tape import NOTHING, Tape
 
 
@@ -52,7 +52,6 @@ class Caller:
         self._spent = spent
         self._again = again
         self._safe = False
-        self._tracer = trace.get_tracer("enactive")
 
     async def make(
         self,
@@ -137,7 +136,8 @@ class Caller:
             bound = toolbox.find(call.tool)
         except KeyError as error:
             return self._not(path, "invalid", str(error.args[0]))
-        problem = bound.tool.check_arguments(call.arguments)
+        # What a decision says was checked as an action of the world's space.
+        problem = "" if stated else bound.tool.check_arguments(call.arguments)
         if problem:
             return self._not(path, "invalid", f"{call.tool}: {problem}")
         limit = self._run.budget.calls
@@ -157,11 +157,7 @@ class Caller:
                 if problem:
                     message = f"{call.tool}, as a check changed it: {problem}"
                     return self._not(path, "invalid", message)
-        with self._tracer.start_as_current_span(
-            "execute_tool",
-            attributes={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": call.tool,
-                        "enactive.path": path},
-        ):  # fmt: skip
+        with span("execute_tool", {"gen_ai.tool.name": call.tool, "enactive.path": path}):
             return await self._execute(bound, call, path, stated)
 
     async def _execute(self, bound: BoundTool, call: Call, path: str, stated: bool) -> CallResult:
@@ -186,14 +182,12 @@ class Caller:
             self._safe = effects.idempotent or bound.keyed
         context = CallContext(path=path, key=idempotency_key(self._id, path))
         result = await _call(bound, call, context)
+        commit = outside and not effects.repeatable and not bound.keyed
         try:
-            said = result_to_dict(result)
-            canonical(said)
+            self._tape.put("result", path, result_to_dict(result), commit=commit)
         except ValueError as error:
             message = f"{call.tool} returned what cannot be recorded: {error}"
             return self._not(path, "invalid", message)
-        commit = outside and not effects.repeatable and not bound.keyed
-        self._tape.put("result", path, said, commit=commit)
         return result
 
     async def _in_doubt(self, call: Call, path: str) -> CallResult | None:
@@ -214,7 +208,7 @@ class Caller:
 async def _call(bound: BoundTool, call: Call, context: CallContext) -> CallResult:
     """Make a call; whatever goes wrong is its result."""
     try:
-        with anyio.fail_after(bound.timeout_s):
+        with nullcontext() if bound.timeout_s is None else anyio.fail_after(bound.timeout_s):
             if bound.blocking:
                 value = await anyio.to_thread.run_sync(
                     bound.start, call, context, abandon_on_cancel=True

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import anyio
-from opentelemetry import trace
 
 from enactive.actions.decision import Decision
 from enactive.actions.spaces import ActionSpace
 from enactive.actions.tools import Call, Effects, Tool
-from enactive.episodes.action_log import canonical
 from enactive.observations import Observation
 from enactive.runtime.agent_run import AgentResult, AgentRun
 from enactive.runtime.budget import Spent
@@ -26,6 +24,7 @@ from enactive.runtime.records import (
     observation_record,
     step_record,
 )
+from enactive.runtime.spans import span
 from enactive.runtime.stalls import StallDetector
 from enactive.runtime.tape import NOTHING, Tape
 from enactive.runtime.taped_model import OutOfBudget, TapedModel
@@ -75,8 +74,7 @@ class _Loop:
         self.tools = run.world if isinstance(run.world, ToolWorld) else None
         self.caller = Caller(run, tape, id, self.spent, again)
         self.stalls = StallDetector(run.stalls)
-        self.tracer = trace.get_tracer("enactive")
-        self.started = time.monotonic()
+        self.started = self.yielded = time.monotonic()
         self.text: str | None = None
         """What was seen last, in words: what the next text is told as a difference from."""
         self.events: dict[str, None] = {}
@@ -84,7 +82,7 @@ class _Loop:
 
     async def run(self) -> AgentResult:
         run = self.settings
-        with self.tracer.start_as_current_span("invoke_agent", attributes=self._names()):
+        with span("invoke_agent", self._names()):
             observation = self.world.reset(run.task, run.seed)
             seen = self._observed(observation)
             self.tape.put("reset", "0", seen | {"instruction": observation.instruction})
@@ -96,7 +94,7 @@ class _Loop:
             number, reason = 0, self._spent_out(0)
             while not reason:
                 self.model.at(number)
-                with self.tracer.start_as_current_span("decision"):
+                with span("decision", {"enactive.path": str(number)}):
                     try:
                         decision = self.policy.act([step.observation], [memory])[0]
                     except OutOfBudget as error:
@@ -104,7 +102,7 @@ class _Loop:
                         break
                     memory = decision.memory
                     step, reason = await self._step(number, decision, step)
-                    await anyio.lowlevel.checkpoint()  # where cancellation gets in
+                    await self._let_others()
                 number += 1
                 self.spent.steps = number
                 reason = reason or _end(step, number, limit) or self._spent_out(number)
@@ -121,7 +119,7 @@ class _Loop:
     async def _step(self, number: int, decision: Decision, before: Step) -> tuple[Step, str]:
         """Execute a decision; the step, and why the episode must stop if it must."""
         path = str(number)
-        record = decision_record(decision)
+        record, said_action = decision_record(decision)
         self.tape.put("decision", path, record)
         self._tell("decision", path, decision)
         refused = problem(self.world.spec.accepts, decision.action)
@@ -132,7 +130,7 @@ class _Loop:
         else:
             step, refused = await self._bare(number, decision.action, before)
         warning, stop = self.stalls.saw(
-            canonical(record["action"]), (step.observation.text or "").encode(), valid=not refused
+            said_action, (step.observation.text or "").encode(), valid=not refused
         )
         if warning:
             text = "\n".join(filter(None, (step.observation.text, f"warning: {warning}")))
@@ -184,8 +182,15 @@ class _Loop:
                 return _refusal(before, f"rejected: {verdict.reason}"), verdict.reason or "rejected"
             if verdict.arguments is not None:
                 action = verdict.arguments["action"]
-        with self.tracer.start_as_current_span("act"):
+        with span("act", {"enactive.path": str(number)}):
             return self.world.step(action), ""
+
+    async def _let_others(self) -> None:
+        """Let cancellation in, and other tasks go on; not at every step, for it takes a while."""
+        now = time.monotonic()
+        if now - self.yielded > 0.005:
+            await anyio.lowlevel.checkpoint()
+            self.yielded = time.monotonic()
 
     def _observed(self, observation: Observation) -> dict[str, Any]:
         before, self.text = self.text, observation.text or self.text or ""

@@ -28,13 +28,17 @@ def action_record(action: Any) -> Any:
     return {"array": text, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
-def decision_record(decision: Decision) -> dict[str, Any]:
-    """Action, chain and cost. The milliseconds are left out, being different every time; the
-    contents of tokens that are the action itself are not said twice."""
+def decision_record(decision: Decision) -> tuple[dict[str, Any], bytes]:
+    """Action, chain and cost; and the action as bytes. The milliseconds are left out, being
+    different every time; the contents of tokens that are the action itself are not said twice.
+
+    Raises:
+        ValueError: the action is neither an array nor a JSON value.
+    """
     action = action_record(decision.action)
     record: dict[str, Any] = {"action": action}
+    same = canonical(action)
     if decision.chain is not None:
-        same = canonical(action)
         tokens: list[dict[str, Any]] = []
         for token in decision.chain.tokens:
             data = token.to_dict(text=True)
@@ -50,7 +54,7 @@ def decision_record(decision: Decision) -> dict[str, Any]:
     cost = {k: v for k, v in decision.cost.to_dict().items() if v and k != "milliseconds"}
     if cost:
         record["cost"] = cost
-    return record
+    return record, same
 
 
 def _telling(key: str, value: Any) -> bool:
