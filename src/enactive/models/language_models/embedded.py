@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,7 @@ class _Engine:
             trust_env=False,
             timeout=60.0,
         )
+        weakref.finalize(self, self._local.close)
         self._slot = _Slot()
         self._process = os.getpid()
 

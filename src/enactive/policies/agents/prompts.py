@@ -214,7 +214,9 @@ def conversation(
     for words, solved in [*examples, (task, turns)]:
         messages.append(Message(role="user", content=words))
         for turn in solved:
-            messages.append(Message(role="assistant", content=turn.said))
+            left_out = _GONE.fullmatch(turn.said)
+            role = "tool" if left_out else "assistant"
+            messages.append(Message(role=role, content=turn.said))
             if turn.result:
                 messages.append(Message(role="tool", content=turn.result))
     return tuple(messages)
