@@ -67,7 +67,7 @@ class OpenAIHTTP:
         """Of the generator that the waits are drawn from."""
         max_bytes: int = 8_000_000
         """Longest answer that is read."""
-        prices: Prices = Prices()  # noqa: RUF009
+        prices: Prices = Prices()
         """Of a million tokens, US dollars."""
 
         def build(self) -> OpenAIHTTP:
