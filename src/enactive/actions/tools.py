@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast, get_args
 
+import numpy as np
 from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
@@ -285,6 +286,13 @@ class ToolSpace:
             return self.tool(call.tool).check_arguments(call.arguments)
         except KeyError as error:
             return str(error.args[0])
+
+    def sample(self, generator: np.random.Generator) -> dict[str, Any]:
+        """One call of a random tool, with random arguments that satisfy its schema."""
+        from enactive.actions.tool_samples import sample_call
+
+        call = sample_call(self.tools[int(generator.integers(len(self.tools)))], generator)
+        return {"tool": call.tool, "arguments": dict(call.arguments)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""

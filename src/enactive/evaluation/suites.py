@@ -176,6 +176,23 @@ def eriq() -> Suite:
     return _questions("eriq", "after ERIQ: grounding, planning, errors and intent")
 
 
+def workspace() -> Suite:
+    """The tool workspace: all domains and levels, told in training and in held-out sentences."""
+    from enactive.worlds.workspace.world import DOMAINS, REWORDED
+
+    return Suite(
+        name="workspace",
+        world="workspace",
+        tasks=tuple(
+            domain.task_name(level)
+            for domain in DOMAINS.values()
+            for level in range(1, len(domain.levels) + 1)
+        ),
+        description="files, tables, a shop, units and documents, each from easy to hard",
+        perturbations=((REWORDED.name,),),
+    )
+
+
 def _questions(name: str, description: str) -> Suite:
     from enactive.worlds.questions.catalogue import kinds_of
 

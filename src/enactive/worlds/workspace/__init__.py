@@ -1,0 +1,1 @@
+"""The tool workspace: seeded tasks over files, tables, a shop, units and documents."""
