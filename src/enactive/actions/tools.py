@@ -379,5 +379,6 @@ def _problem(validator: Validator, value: Any, what: str) -> str:
         return ""
     error = best_match(validator.iter_errors(value))
     assert error is not None
-    where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in error.path)
+    path = error.absolute_path  # an error inside a union has a path of its own
+    where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in path)
     return f"{what}{where}: {error.message}"
