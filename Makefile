@@ -25,7 +25,7 @@ demo: $(VENV)/.run system ## Collect, train, evaluate and write the report (RUN=
 test: lint types docs unit ## Everything that CI runs.
 
 unit: $(VENV)/.dev ## The tests alone (WORKERS=2).
-	$(PYTHON) scripts/system_libraries.py --browser
+	$(PYTHON) scripts/system_libraries.py --tests
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -q
 
 lint: $(VENV)/.dev ## ruff and the import layers.

@@ -3,7 +3,7 @@
 Run by ``make`` before anything renders. It needs nothing but the standard library:
 
     python3 scripts/system_libraries.py            # what rendering needs
-    python3 scripts/system_libraries.py --browser  # and what the report's browser tests need
+    python3 scripts/system_libraries.py --tests    # and what the tests need: a browser, a sandbox
 
 A missing library is installed with ``apt-get`` where this runs as root on a Debian-like system;
 anywhere else the message names the packages and nothing is changed.
@@ -52,6 +52,14 @@ RENDERING = (
     Need("libGL (OpenCV)", lambda: loads("libGL.so.1"), ("libgl1",), ("mesa-libGL",)),
     Need("GLib (OpenCV)", lambda: loads("libgthread-2.0.so.0"), ("libglib2.0-0",), ("glib2",)),
 )
+SANDBOX = (
+    Need(
+        "bubblewrap (programs of agents run in it)",
+        lambda: shutil.which("bwrap") is not None,
+        ("bubblewrap",),
+        ("bubblewrap",),
+    ),
+)
 BROWSER = (
     Need(
         "Chromium (the tests open the report in it)",
@@ -65,8 +73,8 @@ BROWSER = (
 def main() -> int:
     """Check, install where that is possible, and say what is missing; 1 if something still is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--browser", action="store_true", help="Chromium is needed too")
-    needs = RENDERING + (BROWSER if parser.parse_args().browser else ())
+    parser.add_argument("--tests", action="store_true", help="Chromium and bubblewrap too")
+    needs = RENDERING + (BROWSER + SANDBOX if parser.parse_args().tests else ())
     missing = [need for need in needs if not need.here()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         packages = [name for need in missing for name in need.debian]

@@ -1,0 +1,1 @@
+"""Programs as actions: executors that run them in a sandbox and stop at every call of a tool."""

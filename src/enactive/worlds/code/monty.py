@@ -1,0 +1,444 @@
+"""Programs in Monty, a Python interpreter that has no access to anything but what it is given.
+
+Each session has a worker process of its own. Before a program runs, its types are checked against
+the signatures of the tools: a program that is refused has done nothing. It is suspended at each
+call, and at that moment it can be written down and restored elsewhere; calls that it gathers come
+out together. Time stands still for a program and its random numbers come from the episode's seed,
+so the same results give the same program run.
+
+A program that breaks a limit leaves the names of the session as they were before it.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import re
+import resource
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import msgpack
+
+from enactive.actions.stubs import AWAITABLE, HEADER, bind_arguments, program_names, stubs
+from enactive.actions.tools import Call, CallResult, Failure, FailureKind, Returned, Tool
+from enactive.worlds.code.executor import (
+    Ended,
+    Pending,
+    State,
+    check_results,
+    exception_of,
+    shortened,
+)
+from enactive.worlds.code.sandbox.values import json_problem, jsonable, shown
+
+
+class MontyExecutor:
+    """Make it with ``MontyExecutor.Config().build()``."""
+
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class Config:
+        """Configuration of :class:`MontyExecutor`."""
+
+        seconds: float = 2.0
+        """Longest that one program may execute, waiting for calls not counted."""
+        memory_mb: int = 64
+        """Largest heap of a session, 10⁶ bytes."""
+        recursion: int = 500
+        """Deepest call stack."""
+        calls: int = 500
+        """Most calls and other requests of one program."""
+        output: int = 20_000
+        """Most characters that one program may print, and of the text of its value."""
+        source: int = 50_000
+        """Longest program, characters."""
+        check_types: bool = True
+        """Whether types are checked before a program runs."""
+        clock: str = "2000-01-01T00:00:00+00:00"
+        """What every clock shows, ISO 8601 with an offset."""
+
+        def build(self) -> MontyExecutor:
+            """The executor; the workers start with the first session.
+
+            Raises:
+                ImportError: pydantic-monty is not installed.
+                ValueError: a limit is not positive.
+            """
+            return MontyExecutor(self)
+
+    restorable = True
+
+    def __init__(self, config: MontyExecutor.Config) -> None:
+        for name in ("seconds", "memory_mb", "recursion", "calls", "output", "source"):
+            if getattr(config, name) <= 0:
+                raise ValueError(f"MontyExecutor: {name} is {getattr(config, name)}; give more")
+        try:
+            import pydantic_monty
+        except ImportError as error:
+            raise ImportError(
+                "code actions in Monty need pydantic-monty: pip install 'enactive[agents]'"
+            ) from error
+        self.config = config
+        self.monty: Any = pydantic_monty
+        self._pool: Any = None
+
+    def describe(self) -> Mapping[str, Any]:
+        """Kind, version and limits."""
+        return {"executor": "monty", "version": self.monty.__version__, **asdict(self.config)}
+
+    def open(self, tools: Sequence[Tool], seed: int) -> MontySession:
+        """A session with names of its own.
+
+        Raises:
+            ValueError: two tools have one name in programs.
+        """
+        session = MontySession(self, tools, seed)
+        session.begin()
+        return session
+
+    def restore(self, tools: Sequence[Tool], data: bytes) -> tuple[MontySession, Pending | None]:
+        """The session that ``dump`` wrote. Do not give it what comes from elsewhere: the format is
+        no pickle and executes nothing in this process, but it is not authenticated either."""
+        written = cast("dict[str, Any]", msgpack.unpackb(data))
+        session = MontySession(self, tools, written["seed"])
+        return session, session.load(written)
+
+    def close(self) -> None:
+        """End all workers. May be called twice."""
+        if self._pool is not None:
+            self._pool.__exit__(None, None, None)
+            self._pool = None
+
+    def worker(self, *, seed: int = 0, stubs: str | None = None) -> Any:
+        """A session of the interpreter; with ``stubs``, one that checks types."""
+        config = self.config
+        if self._pool is None:
+            pool = self.monty.Monty(
+                max_processes=64,
+                request_timeout=config.seconds + 20,  # and the type checker's time
+                feed_duration_limit_grace=0.5,
+            )
+            pool.__enter__()
+            self._pool = pool
+        limits = {
+            "max_feed_duration_secs": config.seconds,
+            "max_memory": config.memory_mb * 1_000_000,
+            "max_recursion_depth": config.recursion,
+            "max_suspensions": 10**9,  # of the whole session; one program's are counted here
+        }
+        policy = {
+            "datetime": datetime.datetime.fromisoformat(config.clock),
+            "sleep": "zero",
+            "random_start": {"seed": seed},
+        }
+        session = self._pool.checkout(
+            limits=limits,
+            os_policy=policy,
+            type_check=stubs is not None,
+            type_check_stubs=stubs,
+            type_check_format="concise",
+        )
+        session.__enter__()
+        # The heap's limit is the interpreter's own; this one holds for parser and type checker.
+        most = (config.memory_mb + 1_000) * 1_000_000
+        resource.prlimit(session.worker_pid, resource.RLIMIT_AS, (most, most))
+        return session
+
+
+@dataclass(slots=True)
+class MontySession:
+    """The programs of one episode."""
+
+    executor: MontyExecutor
+    tools: Sequence[Tool]
+    seed: int
+    _named: dict[str, Tool] = field(init=False)
+    _stubs: str = field(init=False)
+    _session: Any = field(init=False, default=None)
+    _closed: bool = field(init=False, default=False)
+    _before: bytes = field(init=False, default=b"")
+    """The session before the program that is under way."""
+    _bound: dict[str, str] = field(init=False, default_factory=dict[str, str])
+    """Names that programs have bound, with their declaration for the type checker."""
+    _snapshot: Any = field(init=False, default=None)
+    _pending: list[tuple[int, Call]] = field(init=False, default_factory=list[tuple[int, Call]])
+    _gathered: dict[int, Call] = field(init=False, default_factory=dict[int, Call])
+    _printed: Any = field(init=False, default=None)
+    _said: str = field(init=False, default="")
+    """What the program printed before it was restored."""
+    _requests: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._named = program_names(self.tools)
+        self._stubs = HEADER + stubs(self.tools) + f"def {_BEGIN}() -> None: ...\n"
+
+    def begin(self) -> None:
+        """Check a worker out."""
+        self._session = self.executor.worker(seed=self.seed)
+
+    def start(self, source: str) -> State:
+        """Check a program's types and run it up to its first calls, or to its end."""
+        if self._closed or self._snapshot is not None:
+            why = "the session is closed" if self._closed else "a program is under way"
+            raise RuntimeError(f"{why}; resume or cancel it first, or open another session")
+        config = self.executor.config
+        if len(source) > config.source:
+            return _refused(f"the program has {len(source)} characters; {config.source} may be")
+        if "\0" in source:
+            return _refused("the program holds a null character")
+        self._said, self._requests, self._gathered = "", 0, {}
+        problem = self._check(source) if config.check_types else ""
+        if problem:
+            return _refused(problem)
+        self._before = self._session.dump()
+        self._bound |= _bindings(source, self._named)
+        return self._go_on(lambda: self._session.feed_start(source, print_callback=self._printer()))
+
+    def resume(self, results: Sequence[CallResult]) -> State:
+        """Give the pending calls their results and go on."""
+        check_results(self._pending, results)
+        pending, self._pending, snapshot = self._pending, [], self._snapshot
+        answers = {id: _answer(r) for (id, _), r in zip(pending, results, strict=True)}
+        if isinstance(snapshot, self.executor.monty.FutureSnapshot):
+            return self._go_on(lambda: snapshot.resume(answers))
+        return self._go_on(lambda: snapshot.resume(answers[pending[0][0]]))
+
+    def cancel(self) -> None:
+        """Drop the program that is under way; names are as they were before it."""
+        if self._snapshot is not None:
+            self._rewind()
+
+    def dump(self) -> bytes:
+        """The session, a suspended program included; a few kB and what the names hold."""
+        if self._closed:
+            raise RuntimeError("the session is closed; open another one")
+        suspended = self._snapshot is not None
+        written = {
+            "seed": self.seed,
+            "state": (self._snapshot if suspended else self._session).dump(),
+            "suspended": suspended,
+            "bound": self._bound,
+            "before": self._before if suspended else b"",
+            "pending": [[id, call.to_dict()] for id, call in self._pending],
+            "gathered": [[id, call.to_dict()] for id, call in self._gathered.items()],
+            "output": self._output() if suspended else "",
+            "requests": self._requests,
+        }
+        return cast(bytes, msgpack.packb(written))
+
+    def load(self, written: Mapping[str, Any]) -> Pending | None:
+        """Become the session that :meth:`dump` wrote."""
+        self._bound, self._before = dict(written["bound"]), written["before"]
+        self._said, self._requests = written["output"], written["requests"]
+        self._pending = [(id, _call(call)) for id, call in written["pending"]]
+        self._gathered = {id: _call(call) for id, call in written["gathered"]}
+        self.begin()
+        if not written["suspended"]:
+            self._session.load_session(written["state"])
+            return None
+        self._snapshot = self._session.load_snapshot(
+            written["state"], print_callback=self._printer()
+        )
+        return Pending(calls=tuple(call for _, call in self._pending))
+
+    def close(self) -> None:
+        """Give the worker back. May be called twice."""
+        self._closed = True
+        self._snapshot, self._pending = None, []
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.__exit__(None, None, None)
+
+    # ---------------------------------------------------------------------- one step after another
+
+    def _go_on(self, go: Any) -> State:
+        try:
+            snapshot = go()
+            while True:
+                settled = self._answered(snapshot)
+                if isinstance(settled, Pending | Ended):
+                    return settled
+                snapshot = settled
+        except self.executor.monty.MontyError as error:
+            return self._failed(error)
+
+    def _answered(self, snapshot: Any) -> Any:
+        """A state where the program waits or has ended, or else its next suspension."""
+        monty = self.executor.monty
+        if isinstance(snapshot, monty.MontyComplete):
+            return self._ended(snapshot)
+        self._requests += 1
+        if self._requests > self.executor.config.calls:
+            most = self.executor.config.calls
+            return self._stopped("budget", f"the program made more than {most} calls")
+        if isinstance(snapshot, monty.FutureSnapshot):
+            # The interpreter lists them in no order; a program's own order is that of their ids.
+            ids = sorted(id for id in snapshot.pending_call_ids if id in self._gathered)
+            return self._waits(snapshot, [(id, self._gathered.pop(id)) for id in ids])
+        if isinstance(snapshot, monty.NameLookupSnapshot):
+            name = snapshot.variable_name
+            known = name.removesuffix(AWAITABLE) in self._named
+            return snapshot.resume(value=_function(name)) if known else snapshot.resume()
+        if snapshot.is_os_function:
+            return snapshot.resume_not_handled()
+        name = str(snapshot.function_name)
+        later = name not in self._named
+        tool = self._named.get(name.removesuffix(AWAITABLE) if later else name)
+        if tool is None or snapshot.object_id is not None:
+            message = f"name {name!r} is not defined"
+            return snapshot.resume({"exc_type": "NameError", "message": message})
+        try:
+            arguments = bind_arguments(tool, snapshot.args, snapshot.kwargs)
+            for key, value in arguments.items():
+                if problem := json_problem(value):
+                    raise TypeError(f"{name}(): the argument {key!r} is {problem}")
+        except TypeError as error:
+            return snapshot.resume({"exc_type": "TypeError", "message": str(error)})
+        call = Call(tool=tool.name, arguments=jsonable(arguments))
+        if later:
+            self._gathered[snapshot.call_id] = call
+            return snapshot.resume({"future": ...})
+        return self._waits(snapshot, [(snapshot.call_id, call)])
+
+    def _waits(self, snapshot: Any, calls: list[tuple[int, Call]]) -> Pending:
+        self._snapshot = snapshot
+        self._pending = [
+            (id, Call(tool=call.tool, arguments=call.arguments, id=str(i)))
+            for i, (id, call) in enumerate(calls)
+        ]
+        return Pending(calls=tuple(call for _, call in self._pending))
+
+    def _ended(self, complete: Any) -> Ended:
+        self._snapshot = None
+        most = self.executor.config.output
+        try:
+            value = shown(complete.output, most)
+        except (self.executor.monty.MontyError, RecursionError, MemoryError) as error:
+            value = f"<a value that cannot be shown: {type(error).__name__}>"
+        return Ended(value=value, output=self._output())
+
+    # ------------------------------------------------------------------------------ what goes wrong
+
+    def _check(self, source: str) -> str:
+        """What the type checker says, its lines numbered as the program's; empty if nothing."""
+        declared = self._stubs + "".join(f"{line}\n" for line in self._bound.values())
+        monty = self.executor.monty
+        checker = self.executor.worker(stubs=declared)
+        try:
+            # The first line suspends, so that what passes the check is not run here; requests
+            # before it are the type checker's own, for modules that it does not know.
+            snapshot = checker.feed_start(f"{_BEGIN}()\n{source}")
+            while isinstance(snapshot, monty.FunctionSnapshot) and snapshot.is_os_function:
+                snapshot = snapshot.resume_not_handled()
+        except monty.MontyTypingError as error:
+            moved = re.sub(
+                r"^main\.py:(\d+):", lambda m: f"line {int(m[1]) - 1}:", error.display(), flags=re.M
+            )
+            # Warnings and notes are about style; the interpreter says the rest.
+            return shortened(moved.strip(), 4000) if " error[" in moved else ""
+        except monty.MontySyntaxError as error:
+            return shortened(f"SyntaxError: {error}", 1000)
+        except monty.MontyCrashedError as error:
+            return f"the program cannot be checked: {shortened(str(error), 500)}"
+        except monty.MontyRuntimeError as error:
+            return shortened(str(error), 1000)
+        finally:
+            checker.__exit__(None, None, None)
+        return ""
+
+    def _failed(self, error: Any) -> Ended:
+        monty, text = self.executor.monty, str(error)
+        inner = error.exception()
+        if isinstance(error, monty.MontyCrashedError):
+            kind: FailureKind = "timeout" if error.timed_out else "error"
+            return self._stopped(kind, f"the interpreter died: {shortened(text, 500)}")
+        if isinstance(inner, TimeoutError) and "time limit exceeded" in text:
+            seconds = self.executor.config.seconds
+            return self._stopped("timeout", f"the program ran longer than {seconds:g} s")
+        if isinstance(inner, MemoryError) and "memory limit" in text:
+            return self._stopped("budget", self._memory_message(text))
+        self._snapshot, self._pending = None, []
+        if isinstance(error, monty.MontySyntaxError):
+            return Ended(failure=Failure(kind="invalid", message=shortened(error.display(), 2000)))
+        shown_ = error.display() if hasattr(error, "display") else text
+        message = shortened(re.sub(r"<python-input-\d+>", "program", shown_), 4000)
+        return Ended(output=self._output(), failure=Failure(kind="error", message=message))
+
+    def _memory_message(self, text: str) -> str:
+        config = self.executor.config
+        if f"> {_BYTES * config.output} bytes" in text:
+            return f"the program printed more than {config.output} characters"
+        return f"the session needs more than {config.memory_mb} MB of memory"
+
+    def _stopped(self, kind: FailureKind, message: str) -> Ended:
+        output = self._output()
+        self._rewind()
+        note = f"{message}; names are as they were before it"
+        return Ended(output=output, failure=Failure(kind=kind, message=note))
+
+    def _rewind(self) -> None:
+        self._snapshot, self._pending, self._gathered = None, [], {}
+        session, self._session = self._session, None
+        session.__exit__(None, None, None)
+        self.begin()
+        self._session.load_session(self._before)
+
+    def _printer(self) -> Any:
+        self._printed = self.executor.monty.CollectString(_BYTES * self.executor.config.output)
+        return self._printed
+
+    def _output(self) -> str:
+        printed = self._printed.output if self._printed is not None else ""
+        return shortened(self._said + printed, self.executor.config.output, line=2000)
+
+
+_BEGIN = "enactive_program_begins"
+_BYTES = 4  # most that a character takes
+
+
+def _refused(message: str) -> Ended:
+    return Ended(failure=Failure(kind="invalid", message=f"{message}\nNothing was run."))
+
+
+def _answer(result: CallResult) -> dict[str, Any]:
+    if isinstance(result, Returned):
+        return {"return_value": result.value}
+    name, message = exception_of(result)
+    return {"exc_type": name, "message": message}
+
+
+def _function(name: str) -> Any:
+    """A stand-in: the interpreter asks for what a name holds, and then announces its calls."""
+
+    def stand_in() -> None:
+        raise AssertionError("calls of tools are announced, never made here")
+
+    stand_in.__name__ = stand_in.__qualname__ = name
+    return stand_in
+
+
+def _call(data: Mapping[str, Any]) -> Call:
+    return Call(tool=data["tool"], arguments=data["arguments"], id=data["id"])
+
+
+def _bindings(source: str, tools: Mapping[str, Tool]) -> dict[str, str]:
+    """Names that a program may bind, each with what the type checker is told of it afterwards: an
+    import as it is, everything else of any type, as programs reuse names."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            where = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
+            for one in node.names:
+                name = one.asname or one.name
+                if name.isidentifier():
+                    found[name] = f"{where}import {one.name} as {name}"
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.setdefault(node.id, f"{node.id}: Any")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.setdefault(node.name, f"{node.name}: Any")
+    return {k: v for k, v in found.items() if k.removesuffix(AWAITABLE) not in tools}
