@@ -49,7 +49,7 @@ CONTAINED = [
     (
         SCREEN,
         [{"do": "click", "x": 0, "y": 479}, {"do": "type", "text": ""}, {"do": "wait"},
-         {"do": "scroll", "dx": 0, "dy": -30}, {"do": "keys", "keys": ["ctrl", "c"]}],
+         {"do": "scroll", "dx": 0, "dy": -30}, {"do": "keys", "keys": ["Control", "c"]}],
         [{"do": "click", "x": 640, "y": 0}, {"do": "click", "x": -1, "y": 0}, {"do": "click"},
          {"do": "tap", "x": 1, "y": 1}, {"do": "type"}, {"do": "wait", "x": 1}, "click",
          {"do": "keys", "keys": []}, {"do": "click", "x": float("nan"), "y": 0}],

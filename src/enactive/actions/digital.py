@@ -1,6 +1,7 @@
-"""Action spaces that are no vectors: choices, keyboards, screens, programs, unions.
+"""Action spaces that are no vectors: choices, keyboards, programs, unions.
 
-Calls of tools have a module of their own, :mod:`enactive.actions.tools`.
+Screens and calls of tools have modules of their own, :mod:`enactive.actions.screen` and
+:mod:`enactive.actions.tools`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from enactive.actions.groups import check_fields, check_names
+from enactive.actions.screen import ScreenSpace
 from enactive.actions.spaces import ActionSpace, space_from_dict
 from enactive.actions.tools import Tool, ToolSpace
 from enactive.registry import suggest
@@ -102,58 +104,6 @@ class KeyboardMouseSpace:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KeyboardMouseSpace:
-        """The space that :meth:`to_dict` described."""
-        return cls(**check_fields(cls, data))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScreenSpace:
-    """Graphical interfaces: ``{"do": "click", "x": 10, "y": 20}`` and the like.
-
-    The verbs: ``click``, ``double_click``, ``right_click``, ``move`` with pixel ``x`` in
-    ``[0, width)`` and ``y`` in ``[0, height)`` from the top left; ``type`` with ``text``;
-    ``scroll`` with ``dx``, ``dy`` in px; ``keys`` with ``keys``, pressed together; ``wait`` alone.
-    """
-
-    width: int
-    """Pixels."""
-    height: int
-    """Pixels."""
-
-    def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"ScreenSpace: {name} is {getattr(self, name)}; it is px, >= 1")
-
-    def contains(self, action: Any) -> bool:
-        """Whether the verb exists, has its fields and no others, and points at the screen."""
-        if not isinstance(action, Mapping):
-            return False
-        act = cast("Mapping[str, Any]", action)
-        verb = act.get("do")
-        if verb in ("click", "double_click", "right_click", "move"):
-            if not _has_keys(act, {"do", "x", "y"}):
-                return False
-            x, y = act["x"], act["y"]
-            inside = _is_number(x) and _is_number(y)
-            return inside and 0 <= x < self.width and 0 <= y < self.height
-        if verb == "type":
-            return _has_keys(act, {"do", "text"}) and isinstance(act["text"], str)
-        if verb == "scroll":
-            return _has_keys(act, {"do", "dx", "dy"}) and all(
-                _is_number(act[k]) for k in ("dx", "dy")
-            )
-        if verb == "keys":
-            keys = _items(act.get("keys")) if _has_keys(act, {"do", "keys"}) else None
-            return bool(keys) and all(isinstance(key, str) and key for key in keys or ())
-        return verb == "wait" and _has_keys(act, {"do"})
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; :meth:`from_dict` makes an equal space of them."""
-        return {"space": "screen", "width": self.width, "height": self.height}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ScreenSpace:
         """The space that :meth:`to_dict` described."""
         return cls(**check_fields(cls, data))
 

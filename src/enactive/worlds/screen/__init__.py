@@ -1,0 +1,1 @@
+"""Screens: a real browser that executes screen actions, and the ways of looking at it."""
