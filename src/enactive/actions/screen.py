@@ -137,7 +137,7 @@ _COMMON_KEYS = ("Enter", "Tab", "Backspace", "Escape", "ArrowDown", "ArrowUp", "
 def _keys_problem(value: Any) -> str:
     if not isinstance(value, list | tuple) or not value:
         return "a list of at least one key"
-    keys = cast("list[Any]", list(cast("list[Any]", value)))
+    keys = list(cast("list[Any]", value))
     for key in keys:
         one = isinstance(key, str) and len(key) == 1 and key.isprintable()
         if not one and key not in NAMED_KEYS:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enactive.actions.screen import ScreenSpace
 from enactive.actions.spaces import VectorSpace
 from enactive.observations import Observation, Task, TaskSpec
 from enactive.worlds.world import Snapshot, Step, WorldSpec
@@ -44,6 +45,8 @@ class View:
     privileged: dict[str, NDArray[np.float64]]
     instruction: str = ""
     """The engine's own sentence, for tasks that are told in the world's words."""
+    text: str | None = None
+    """What else the engine says in words."""
 
 
 class ReplayedWorld(ABC):
@@ -104,7 +107,11 @@ class ReplayedWorld(ABC):
         if isinstance(space, VectorSpace):
             action = space.check(action)  # says which entry is wrong
         elif not space.contains(action):
-            raise ValueError(f"action {action!r} is outside the space of {self._spec.name}")
+            why = space.problem(action) if isinstance(space, ScreenSpace) else ""
+            raise ValueError(
+                f"action {action!r} is outside the space of {self._spec.name}"
+                + (f": {why}" if why else "")
+            )
         outcome, truncated = self._execute(episode, action)
         events = tuple(name for name in outcome.holding if name not in episode.holding)
         episode.holding = outcome.holding
@@ -167,6 +174,7 @@ class ReplayedWorld(ABC):
             instruction=episode.task.instruction or view.instruction,
             time=len(episode.actions) / self._spec.rate_hz,
             privileged=view.privileged,
+            text=view.text,
         )
 
 

@@ -14,17 +14,18 @@ from typing import Any
 
 from enactive.worlds.screen.browser import Browser
 
-INTERACTIVE = frozenset(
-    """button checkbox combobox gridcell link listbox menuitem menuitemcheckbox menuitemradio
-    option radio searchbox slider spinbutton switch tab textbox treeitem DisclosureTriangle
-    Date DateTime InputTime ColorWell PopUpButton""".split()
-)
+INTERACTIVE = frozenset({
+    "button", "checkbox", "ColorWell", "combobox", "Date", "DateTime", "DisclosureTriangle",
+    "gridcell", "InputTime", "link", "listbox", "menuitem", "menuitemcheckbox", "menuitemradio",
+    "option", "PopUpButton", "radio", "searchbox", "slider", "spinbutton", "switch", "tab",
+    "textbox", "treeitem",
+})  # fmt: skip
 """Roles of what is there to be used."""
 
-SILENT = frozenset(
-    "none generic InlineTextBox LineBreak RootWebArea ListMarker paragraph LayoutTableCell "
-    "LayoutTableRow LayoutTable".split()
-)
+SILENT = frozenset({
+    "generic", "InlineTextBox", "LayoutTable", "LayoutTableCell", "LayoutTableRow", "LineBreak",
+    "ListMarker", "none", "paragraph", "RootWebArea",
+})  # fmt: skip
 """Roles that say nothing themselves; an element of one is left out unless it can be clicked."""
 
 

@@ -153,7 +153,8 @@ class Browser:
     def _do(self, work: Coroutine[Any, Any, _T], what: str, limit: float | None = None) -> _T:
         if not self.alive:
             work.close()
-            raise BrowserError(f"{what}: the browser has ended; build another one")
+            why = self._inside.broken or "the browser was closed"
+            raise BrowserError(f"{what}: {why}; build another one")
         limit = limit or self.config.timeout
         try:
             return self._inside.wait(work, limit)
@@ -232,10 +233,16 @@ class _Inside:
         self.version = self.browser.version
         for pid in marked(self.token)[:1]:
             self.driver = parent(pid)
-        self.browser.on("disconnected", lambda *_: self._break("the browser's process ended"))
+        self.browser.on("disconnected", self._browser_ended)
 
-    def _break(self, why: str) -> None:
-        self.broken = self.broken or why
+    def _browser_ended(self, _: Any) -> None:
+        self.broken = self.broken or "the browser's process ended"
+
+    def _page_crashed(self, _: Any) -> None:
+        self.broken = self.broken or "the page crashed"
+
+    def _page_error(self, error: Any) -> None:
+        self._note(f"error: {error}")
 
     async def open(self, url: str, seed: int) -> None:
         if self.context is not None:
@@ -255,8 +262,8 @@ class _Inside:
         self.page = await self.context.new_page()
         self.context.on("page", self._close_window)
         self.page.on("dialog", self._dismiss)
-        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
-        self.page.on("crash", lambda *_: self._break("the page crashed"))
+        self.page.on("pageerror", self._page_error)
+        self.page.on("crash", self._page_crashed)
         await self.page.add_init_script(page_script(config.epoch_ms, seed))
         self.cdp = await self.context.new_cdp_session(self.page)
         await self.page.goto(url, wait_until="load")
