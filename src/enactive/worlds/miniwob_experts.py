@@ -436,7 +436,7 @@ def _search(page: Page) -> Action:
     return page.one("a", text=str(wanted // 3 + 1)).click()
 
 
-@_expert("multi-orderings", "multi-layouts")
+@_expert("multi-orderings")
 def _movies(page: Page) -> Action:
     genre, director, year = re.findall(
         r"for (\S+) movies directed by (\S+) from year (\d+)", page.utterance
