@@ -1,1 +1,1 @@
-"""Planners: policies that act through tools, programs and screens by asking language models."""
+"""Planners: policies that ask a language model, and the algebra in which their steps compose."""
