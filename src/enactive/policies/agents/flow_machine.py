@@ -62,17 +62,20 @@ class _Awaiting:
             return self.coroutine.pop()
         except IndexError:
             pass
-        answers: list[Any] = []
+        links: list[_Answers] = []
         link = self.answers
         while link is not None:
-            answers.append(link.answer)
+            links.append(link)
             link = link.before
         made = self.flow.start()
-        for answer in reversed(answers):
+        for link in reversed(links):
             try:
-                _give(made, answer)
+                awaited = _give(made, link.answer)
             except StopIteration as ended:
                 raise RuntimeError(_ANOTHER_WAY) from ended
+            if not _alike(awaited, link.awaited):
+                made.close()
+                raise RuntimeError(_ANOTHER_WAY)
         return made
 
     def close(self) -> None:
@@ -88,6 +91,8 @@ class _Awaiting:
 class _Answers:
     answer: Any
     """A value, or a :class:`Failed`."""
+    awaited: Flow[Any, Any]
+    """What the function awaited then."""
     before: _Answers | None
 
 
@@ -256,8 +261,15 @@ def _resume(
             "a tool or lift do the rest",
             step.flow.label,
         ), None
-    following = _Awaiting(step.flow, _Answers(given, step.answers), [coroutine])
+    following = _Awaiting(step.flow, _Answers(given, flow, step.answers), [coroutine])
     return cast("Flow[Any, Any]", flow), following
+
+
+def _alike(one: Flow[Any, Any], other: Flow[Any, Any]) -> bool:
+    """Whether two flows may be the same; calls must be."""
+    if isinstance(one, CallFlow) and isinstance(other, CallFlow):
+        return one.tool == other.tool and one.arguments == other.arguments
+    return type(one) is type(other)
 
 
 def _give(coroutine: Coroutine[Any, Any, Any], answer: Any) -> Any:
