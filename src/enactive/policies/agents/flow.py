@@ -171,7 +171,7 @@ def defer(function: Callable[..., Flow[S, T]], *arguments: Any) -> Flow[S, T]:
     return pure(None).then(lambda _: function(*arguments))
 
 
-def call(tool: str, **arguments: Any) -> Flow[Any, Any]:
+def call(tool: str, /, **arguments: Any) -> Flow[Any, Any]:
     """Ask whoever runs the flow to call ``tool``; its result is the value.
 
     Args:
