@@ -162,10 +162,21 @@ class UnionSpace:
 
     def contains(self, action: Any) -> bool:
         """Whether the named space exists and contains the action."""
+        return not self.problem(action)
+
+    def problem(self, action: Any) -> str:
+        """Why ``action`` is none of this space, with the field and the fix; empty if it is one."""
         if not _has_keys(action, {"space", "action"}):
-            return False
-        member = self.spaces.get(action["space"]) if isinstance(action["space"], str) else None
-        return member is not None and member.contains(action["action"])
+            return "an action has 'space' and 'action', and nothing else"
+        name = action["space"]
+        member = self.spaces.get(name) if isinstance(name, str) else None
+        if member is None:
+            return f"space: none is called {name!r}; {suggest(str(name), self.spaces)}"
+        say = getattr(member, "problem", None)
+        if say is not None:
+            return say(action["action"])
+        held = member.contains(action["action"])
+        return "" if held else f"action: {action['action']!r} is none of {name!r}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""

@@ -116,6 +116,11 @@ class MiniWoB(ReplayedWorld):
         """The browser, for tools that act on the page."""
         return self._browser
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The elements of the page when it was last looked at."""
+        return () if self._seen is None else self._seen.nodes
+
     def close(self) -> None:
         self._browser.close()
 
