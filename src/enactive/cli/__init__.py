@@ -23,6 +23,7 @@ COMMANDS = {
     "blind": "evaluate policies under aliases, revealed last, with a log that proves it",
     "claim": "run the experiment that tests a published system's statement; write its verdict",
     "systems": "what each published system is made of, claims, and what came out",
+    "trace": "read an agent's episode as a timeline, in the terminal or as a page",
     "replay": "execute recorded episodes again and compare every bit",
     "fork": "go on from any step of a recorded episode",
     "report": "write evaluations as one HTML file with plots and videos",

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from enactive.cli.arguments import parse_with_parts
-from enactive.cli.loading import JOURNAL, check_recorded, recording_path
+from enactive.cli.arguments import parse, parse_with_parts
+from enactive.cli.loading import JOURNAL, action_log_path, check_recorded, recording_path
 from enactive.cli.mistakes import UserError, wiring
 from enactive.cli.policies import find_policy
 from enactive.evaluation.plan import Rules
@@ -30,6 +30,8 @@ class Arguments:
         --policy runs/policy --instruction "turn the faucet off" --out runs/forks
       enactive fork runs/evaluation main/reach/1000003-5cc1c6aa --step 0 --policy expert \\
         --out runs/forks
+
+    Agents' runs are forked at decisions and calls: `enactive fork runs/agent --help`.
     """
 
     recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORDING")]
@@ -62,13 +64,46 @@ class Arguments:
     """How a chunk policy chooses what to execute, named with --selection."""
 
 
-def read(argv: Sequence[str]) -> Arguments:
-    """The arguments that the words spell."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AgentArguments:
+    """Begin an agent's episode as another one did, and go on from there.
+
+    The fork keeps what led to the point where it leaves, and nothing else: of calls that ran side by
+    side, those that the point did not wait for are left out. What was recorded is gone through
+    again and compared on the way.
+
+    Examples:
+      enactive fork runs/agent EPISODE --at 4 --into another-try
+      enactive fork runs/agent EPISODE --at 4.0.1 --into after-the-second-call
+      enactive fork runs/agent EPISODE --at 4 --into told-more --instruction "use the other shop"
+    """
+
+    recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORDING")]
+    """Directory of an agent's run, or its action log."""
+    episode: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EPISODE")]
+    """Id of the episode, as `enactive trace RECORDING` lists it."""
+    at: str
+    """Where the fork leaves it: a decision's number, or the path of a call."""
+    into: str
+    """Id of the fork, an episode of the same log."""
+    instruction: str | None = None
+    """What the planner is told. If it is given, the planner begins where the recorded decisions
+    end, with what is seen there; otherwise it remembers them."""
+
+
+def read(argv: Sequence[str]) -> Arguments | AgentArguments:
+    """The arguments that the words spell; which there are depends on what is forked."""
+    if argv and not argv[0].startswith("-") and action_log_path(Path(argv[0])) is not None:
+        return parse(AgentArguments, argv, "fork")
     return parse_with_parts(Arguments, argv, "fork", PARTS)
 
 
-def run(arguments: Arguments) -> int:
+def run(arguments: Arguments | AgentArguments) -> int:
     """The command after its words were read."""
+    if isinstance(arguments, AgentArguments):
+        from enactive.cli.agents_again import fork_agent
+
+        return fork_agent(arguments)
     from enactive.episodes.journal import Journal
     from enactive.evaluation.fork import NotReproduced, fork
     from enactive.evaluation.sources import headers, read_episode

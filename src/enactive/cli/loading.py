@@ -13,6 +13,8 @@ from enactive.worlds.world import WorldSpec
 
 JOURNAL = "journal.sqlite"
 """Name of the journal in the directory of a collection or an evaluation."""
+ACTIONS = "actions.sqlite"
+"""Name of the action log in the directory of an agent's run."""
 DATASET = "dataset"
 """Name of the dataset in the directory of a collection."""
 EVALUATION = "evaluation.json"
@@ -59,6 +61,13 @@ def evaluation_path(path: Path) -> Path:
             f"{path}: there is no evaluation; `enactive evaluate POLICY --out {path}` makes one"
         )
     return found
+
+
+def action_log_path(path: Path) -> Path | None:
+    """The action log of agents' episodes that ``path`` means: itself, or the one in the directory;
+    None if there is none."""
+    found = path / ACTIONS if path.is_dir() else path
+    return found if found.name.endswith(ACTIONS) and found.is_file() else None
 
 
 def recording_path(path: Path) -> Path:

