@@ -68,8 +68,8 @@ class Arguments:
 class AgentArguments:
     """Begin an agent's episode as another one did, and go on from there.
 
-    The fork keeps what led to the point where it leaves, and nothing else: of calls that ran side by
-    side, those that the point did not wait for are left out. What was recorded is gone through
+    The fork keeps what led to the point where it leaves, and nothing else: of calls that ran side
+    by side, those that the point did not wait for are left out. What was recorded is gone through
     again and compared on the way.
 
     Examples:

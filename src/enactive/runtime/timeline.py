@@ -114,7 +114,7 @@ def _add(
                 prompt_tokens=usage["prompt_tokens"],
                 messages=len(value["messages"]),
                 ended=at,
-            )  # fmt: skip
+            )
         )
     elif entry.kind == "decision":
         decision.action, decision.decided = value["action"], at
@@ -158,7 +158,7 @@ def stated_calls(number: int, action: Any) -> list[tuple[str, str, Mapping[str, 
     if not isinstance(action, Mapping):
         return []
     act = cast("Mapping[str, Any]", action)
-    listed = act["calls"] if "calls" in act else [act]
+    listed = act.get("calls", [act])
     return [
         (f"{number}.0.{one.get('id', i)}", str(one.get("tool")), one.get("arguments", {}))
         for i, one in enumerate(listed)
