@@ -25,12 +25,20 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from enactive.actions.toolbox import ToolError
 from enactive.actions.tools import Failure
+from enactive.models.language_models.language_model import (
+    Completion,
+    LanguageModel,
+    Request,
+    Usage,
+)
 from enactive.policies.agents.merges import Merge, MergeConflict
 
 S = TypeVar("S")
@@ -165,6 +173,37 @@ def lift(function: Callable[..., Awaitable[T] | T], *arguments: Any) -> Flow[Any
     return LiftFlow(function, arguments)
 
 
+def ask(model: LanguageModel, request: Request) -> Flow[Any, Completion]:
+    """Have a language model complete ``request``, in place.
+
+    What the model raises is no failure of the flow: it ends the run and is raised on, so that
+    whoever runs it can stop at a budget, go on later when the model answers again, or notice that a
+    replay has gone another way.
+    """
+    return LiftFlow(_complete, (model, request), through=True)
+
+
+@contextmanager
+def usage() -> Generator[list[Usage]]:
+    """What completions that :func:`ask` gets in this context take, as they come."""
+    found: list[Usage] = []
+    token = _USAGE.set(found)
+    try:
+        yield found
+    finally:
+        _USAGE.reset(token)
+
+
+def _complete(model: LanguageModel, request: Request) -> Completion:
+    completion = model.complete(request)
+    if (listening := _USAGE.get()) is not None:
+        listening.append(completion.usage)
+    return completion
+
+
+_USAGE: ContextVar[list[Usage] | None] = ContextVar("usage", default=None)
+
+
 def defer(function: Callable[..., Flow[S, T]], *arguments: Any) -> Flow[S, T]:
     """The flow that ``function`` makes, made when it runs: exceptions become failures, and a flow
     may mention itself."""
@@ -276,6 +315,8 @@ class NamedFlow(Flow[S, T_co]):
 class LiftFlow(Flow[Any, T_co]):
     function: Callable[..., Awaitable[T_co] | T_co]
     arguments: tuple[Any, ...]
+    through: bool = False
+    """Whether what it raises is raised on instead of becoming a failure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -195,6 +195,8 @@ def _do(flow: Flow[Any, Any], state: Any) -> tuple[_Value | Failed[Any], Any]:
         try:
             value = flow.function(*flow.arguments)
         except Exception as error:
+            if flow.through:
+                raise
             return caught(error, where), state
         if isinstance(value, Coroutine):
             value.close()

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from enactive.actions.chain import Chain
-from enactive.actions.decision import Decision
+from enactive.actions.decision import Cost, Decision
+from enactive.actions.spaces import ActionSpace
 from enactive.actions.tools import Call, CallResult, Returned, ToolSpace, result_from_dict
 from enactive.observations import Observation, ObservationSpec, Task
-from enactive.policies.agents.flow import Flow, Result
+from enactive.policies.agents.flow import Flow, Result, usage
 from enactive.policies.agents.flow_steps import Suspended, start
 from enactive.policies.agents.record import Record
 
@@ -74,8 +75,9 @@ class FlowPolicy:
     """Makes an episode's flow from the first observation and the episode's seed."""
     finish: Callable[[Result[Any, Any]], Any]
     """The action when the flow has ended, as long as the world goes on: an answer, say."""
-    space: ToolSpace
-    """What may be called."""
+    space: ActionSpace
+    """What the world accepts; a flow that calls tools needs a
+    :class:`~enactive.actions.tools.ToolSpace`."""
     state: Any = field(default_factory=Record)
     """Which the flow begins with; immutable."""
     read: Read = read_results
@@ -89,7 +91,7 @@ class FlowPolicy:
         return ObservationSpec()
 
     @property
-    def produces(self) -> ToolSpace:
+    def produces(self) -> ActionSpace:
         return self.space
 
     def describe(self) -> Mapping[str, Any]:
@@ -105,13 +107,19 @@ class FlowPolicy:
 
     def _decide(self, observation: Observation, memory: FlowMemory) -> Decision:
         reached = memory.reached
-        if reached is None:
-            reached = start(self.flow(observation, memory.seed), self.state)
-        elif isinstance(reached, Suspended):
-            results = self.read(observation, memory.asked)
-            given = zip(memory.asked, results, strict=True)
-            reached = reached.resume({call.id: result for call, result in given})
+        with usage() as used:
+            if reached is None:
+                reached = start(self.flow(observation, memory.seed), self.state)
+            elif isinstance(reached, Suspended):
+                results = self.read(observation, memory.asked)
+                given = zip(memory.asked, results, strict=True)
+                reached = reached.resume({call.id: result for call, result in given})
         if isinstance(reached, Suspended):
+            if not isinstance(self.space, ToolSpace):
+                raise TypeError(
+                    f"{self.label}: the flow calls {reached.calls[0].tool!r}, but the world "
+                    f"accepts a {type(self.space).__name__}; give it a world of tools"
+                )
             asked = reached.calls[: self.space.parallel]
             action = _action(asked)
         else:
@@ -119,6 +127,11 @@ class FlowPolicy:
         return Decision(
             action=action,
             chain=Chain.raw(action, source=self.label),
+            cost=Cost(
+                tokens=sum(one.completion_tokens for one in used),
+                prompt_tokens=sum(one.prompt_tokens for one in used),
+                money=sum(one.money for one in used),
+            ),
             memory=FlowMemory(seed=memory.seed, reached=reached, asked=asked),
         )
 
