@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from enactive.actions.json_schema import portable
 from enactive.actions.tools import Call
 from enactive.models.language_models.language_model import (
     Completion,
@@ -251,7 +252,7 @@ class _Engine:
         }
         if schema is not None:
             layout = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-            body["json_schema"] = {**bounded(schema), "x-guidance": layout}
+            body["json_schema"] = {**bounded(portable(schema)), "x-guidance": layout}
         self._slot.tokens = []  # unknown until it has answered
         text, finish, usage = self._send(body, listener)
         self._slot.tokens = tokens

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from enactive.actions.json_schema import portable
 from enactive.actions.tools import Call, Tool
 from enactive.models.language_models.language_model import (
     Completion,
@@ -21,7 +22,6 @@ from enactive.models.language_models.language_model import (
     Request,
     Usage,
 )
-from enactive.models.language_models.schemas import portable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

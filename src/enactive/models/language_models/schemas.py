@@ -49,16 +49,6 @@ def bounded(
     return walk(schema)
 
 
-def portable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """``schema`` as hosts and grammar compilers accept it: references written out, an object at the
-    root, bounded strings."""
-    try:
-        from enactive.actions import json_schema
-    except ImportError:  # until it is there
-        return bounded(schema)
-    return json_schema.portable(schema)
-
-
 def call_schema(
     tools: Sequence[Tool], characters: int = MOST_CHARACTERS, optional: bool = True
 ) -> dict[str, Any]:

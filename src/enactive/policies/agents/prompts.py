@@ -155,6 +155,30 @@ def shorten(text: str, limit: int) -> str:
     return text[: (kept + 1) // 2] + mark + text[len(text) - kept // 2 :]
 
 
+def plain_result(text: str) -> str:
+    """What a world with tools says of calls, with the JSON around it taken off: the value alone, a
+    text without quotes, ``failed: ...`` for a failure, one line a call. Other texts stay."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return text
+    results = said["results"] if isinstance(said, dict) and [*said] == ["results"] else [said]
+    lines = [_plain_result(one) for one in results] if isinstance(results, list) else [None]
+    return text if None in lines else "\n".join(cast("list[str]", lines))
+
+
+def _plain_result(result: Any) -> str | None:
+    if not isinstance(result, dict) or len(result) != 1:
+        return None
+    if "value" in result:
+        value = result["value"]
+        return value if isinstance(value, str) else compact(value)
+    failure = result.get("failure")
+    if isinstance(failure, dict) and "message" in failure:
+        return f"failed: {failure['message']}"
+    return None
+
+
 ELIDED = "[result left out to save space]"
 
 

@@ -16,49 +16,13 @@ from enactive.policies.agents.prompts import signature
 
 K1 = 1.2
 B = 0.75
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "has",
-        "have",
-        "how",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "many",
-        "me",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "then",
-        "there",
-        "this",
-        "to",
-        "was",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "will",
-        "with",
-        "you",
-        "your",
-    ]
-)
+STOP_WORDS = frozenset(
+    {
+        "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "how", "in",
+        "into", "is", "it", "its", "many", "me", "of", "on", "or", "that", "the", "then", "there",
+        "this", "to", "was", "what", "when", "where", "which", "who", "will", "with", "you", "your",
+    }
+)  # fmt: skip
 
 
 def words(text: str) -> list[str]:
@@ -66,7 +30,7 @@ def words(text: str) -> list[str]:
     are taken apart."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
     found = re.findall(r"[a-z0-9]+", spaced.casefold())
-    return [_stem(word) for word in found if word not in _STOP]
+    return [_stem(word) for word in found if word not in STOP_WORDS]
 
 
 def scores(query: str, texts: Sequence[str]) -> list[float]:

@@ -1,0 +1,66 @@
+"""Solved tasks that a planner shows its model as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enactive.observations import Task
+from enactive.policies.agents.prompts import Turn, compact, plain_result, shorten
+from enactive.policies.agents.retrieval import nearest
+from enactive.worlds.world import World
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demonstration:
+    """A task and how it was done."""
+
+    task: str
+    """As it was told."""
+    turns: tuple[Turn, ...]
+    """Actions as JSON, and what the world said of each."""
+
+
+def demonstrate(
+    world: World,
+    expert: Callable[..., Any],
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    longest_result: int = 800,
+) -> tuple[Demonstration, ...]:
+    """Let a scripted expert do tasks of a world; what it did, where it succeeded.
+
+    Args:
+        world: its experts read one privileged vector, which is called like the world.
+        expert: ``(task, privileged) -> action``, as registered in ``enactive.experts``.
+        tasks: names.
+        seeds: of the episodes, those of training.
+        longest_result: results are shortened to as many characters.
+    """
+    found: list[Demonstration] = []
+    for name in tasks:
+        for seed in seeds:
+            observation = world.reset(Task(name=name, instruction=""), seed)
+            told, turns = observation.instruction, list[Turn]()
+            for _ in range(world.spec.task(name).max_steps):
+                action = expert(name, observation.privileged[world.spec.name])
+                step = world.step(action)
+                observation = step.observation
+                result = shorten(plain_result(observation.text or ""), longest_result)
+                turns.append(Turn(said=compact(action), result=result))
+                if step.terminated or step.truncated:
+                    if step.success:
+                        turns[-1] = Turn(said=turns[-1].said)
+                        found.append(Demonstration(task=told, turns=tuple(turns)))
+                    break
+    return tuple(found)
+
+
+def most_like(
+    demonstrations: Sequence[Demonstration], task: str, count: int
+) -> tuple[Demonstration, ...]:
+    """The ``count`` demonstrations whose tasks share most words with ``task``; the most alike comes
+    last, next to the task itself."""
+    best = nearest(task, [one.task for one in demonstrations], count)
+    return tuple(demonstrations[i] for i in reversed(best))
