@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from enactive.actions.toolbox import BoundTool, CallContext, Toolbox, ToolError
 from enactive.actions.tools import CallResult, Effects, Failure, Tool, result_to_dict
 from enactive.observations import Observation, ObservationSpec, StateVector, Task, TaskSpec
-from enactive.registry import refuse_unknown
+from enactive.registry import Registry, refuse_unknown
 from enactive.seeding import numpy_generator
 from enactive.worlds.tool_world import Activity, call_activity, drive
 from enactive.worlds.workspace.documents import DOCUMENTS
@@ -97,7 +97,8 @@ class Workspace:
         """Configuration of :class:`Workspace`."""
 
         domains: tuple[str, ...] = ("files", "tables", "shop", "units", "search")
-        """Whose tasks and tools there are. Fewer make shorter prompts."""
+        """Whose tasks and tools there are. Fewer make shorter prompts. A domain of one's own is
+        named by where it is: ``"package.module:NAME"``."""
         parallel: int = 4
         """Most calls that one action may make."""
         max_text: int = 4000
@@ -122,13 +123,14 @@ class Workspace:
             return Workspace(self)
 
     def __init__(self, config: Config) -> None:
-        refuse_unknown("domains", config.domains, DOMAINS)
+        refuse_unknown("domains", (name for name in config.domains if ":" not in name), DOMAINS)
         if not config.domains or len(set(config.domains)) < len(config.domains):
             raise ValueError(f"domains: name each once, and one at least; got {config.domains}")
         if config.max_text < 40:
             raise ValueError(f"max_text must be at least 40 characters, got {config.max_text}")
         self._config = config
-        self._domains = {name: DOMAINS[name] for name in config.domains}
+        found = [_domain(name) for name in config.domains]
+        self._domains = {domain.name: domain for domain in found}
         if config.shop_url and "shop" in self._domains:
             from enactive.worlds.workspace.shop_client import shop_at
 
@@ -245,7 +247,7 @@ class Workspace:
 
     def _problem(self, task: str, seed: int) -> tuple[Domain, Problem]:
         domain = self._domains[task.rpartition("-")[0]]
-        return domain, problem_of(task, seed)
+        return domain, problem_of(task, seed, domain)
 
     def _running(self) -> _Episode:
         if self._episode is None:
@@ -305,14 +307,19 @@ class _Episode:
     over: bool = False
 
 
-def problem_of(task: str, seed: int) -> Problem:
+def problem_of(task: str, seed: int, domain: Domain | None = None) -> Problem:
     """The problem of a seed of a task called ``"<domain>-<level>"``; the same wherever it is made.
 
     Raises:
-        KeyError: there is no such domain.
+        KeyError: no ``domain`` is given, and none of :data:`DOMAINS` has that name.
     """
     name, _, level = task.rpartition("-")
-    return DOMAINS[name].generate(int(level), numpy_generator(seed, "workspace", task))
+    domain = domain or DOMAINS[name]
+    return domain.generate(int(level), numpy_generator(seed, "workspace", task))
+
+
+def _domain(name: str) -> Domain:
+    return DOMAINS[name] if ":" not in name else Registry("workspace_domains").load(name)
 
 
 def told(problem: Problem, task: Task, seed: int) -> str:
