@@ -35,6 +35,7 @@ from enactive.worlds.code.executor import (
     State,
     check_results,
     exception_of,
+    is_unicode,
     shortened,
 )
 from enactive.worlds.code.sandbox.seccomp import ARCHITECTURES
@@ -159,7 +160,13 @@ class BubblewrapSession:
         if len(source) > config.source:
             message = f"the program has {len(source)} characters; {config.source} may be"
             return Ended(failure=Failure(kind="invalid", message=message))
+        if "\0" in source or not is_unicode(source):
+            message = "the program holds a null character or half of a surrogate pair"
+            return Ended(failure=Failure(kind="invalid", message=message))
         self._printed = b""
+        if self._process is not None and not self._listens():
+            self._kill()
+            self._printed = b"(The sandbox was restarted: names of earlier programs are gone.)\n"
         try:
             if self._process is None:
                 self._spawn()
@@ -201,6 +208,16 @@ class BubblewrapSession:
     def pid(self) -> int | None:
         """The process on this side of the sandbox, if it runs."""
         return None if self._process is None else self._process.pid
+
+    def _listens(self) -> bool:
+        """Whether the process waits for a program, and not for something that an earlier one has
+        left under way."""
+        nonce = os.urandom(8).hex()
+        self._left = 1.0
+        try:
+            return self._talk(json.dumps({"ping": nonce}).encode() + b"\n") == {"pong": nonce}
+        except _Broken:
+            return False
 
     # ------------------------------------------------------------------------------- the process
 

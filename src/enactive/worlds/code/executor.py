@@ -132,6 +132,15 @@ def shortened(text: str, limit: int, line: int = 300) -> str:
     return f"{head}\n... ({len(cut) - limit} characters left out) ...\n{tail}"
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written at all: JSON can carry halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_results(pending: Sequence[Any], results: Sequence[CallResult]) -> None:
     """Refuse results where none are due, or not one for each call."""
     if not pending:

@@ -12,6 +12,7 @@ A program that breaks a limit leaves the names of the session as they were befor
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime
 import re
 import resource
@@ -29,6 +30,7 @@ from enactive.worlds.code.executor import (
     State,
     check_results,
     exception_of,
+    is_unicode,
     shortened,
 )
 from enactive.worlds.code.sandbox.values import json_problem, jsonable, shown
@@ -185,13 +187,13 @@ class MontySession:
         config = self.executor.config
         if len(source) > config.source:
             return _refused(f"the program has {len(source)} characters; {config.source} may be")
-        if "\0" in source:
-            return _refused("the program holds a null character")
+        if "\0" in source or not is_unicode(source):
+            return _refused("the program holds a null character or half of a surrogate pair")
         self._said, self._requests, self._gathered = "", 0, {}
         problem = self._check(source) if config.check_types else ""
         if problem:
             return _refused(problem)
-        self._before = self._session.dump()
+        self._before = self._written()
         self._bound |= _bindings(source, self._named)
         return self._go_on(lambda: self._session.feed_start(source, print_callback=self._printer()))
 
@@ -373,16 +375,33 @@ class MontySession:
 
     def _stopped(self, kind: FailureKind, message: str) -> Ended:
         output = self._output()
-        self._rewind()
-        note = f"{message}; names are as they were before it"
+        kept = self._rewind()
+        names = "are as they were before it" if kept else "of earlier programs are gone"
+        note = f"{message}; names {names}"
         return Ended(output=output, failure=Failure(kind=kind, message=note))
 
-    def _rewind(self) -> None:
+    def _written(self) -> bytes:
+        """The session between two programs; empty where its names do not fit its memory twice."""
+        try:
+            return self._session.dump()
+        except self.executor.monty.MontyError:
+            return b""
+
+    def _rewind(self) -> bool:
+        """Go back to before the program that is under way; whether names could be kept."""
         self._snapshot, self._pending, self._gathered = None, [], {}
-        session, self._session = self._session, None
-        session.__exit__(None, None, None)
-        self.begin()
-        self._session.load_session(self._before)
+        for state in (self._before, b""):
+            session, self._session = self._session, None
+            with contextlib.suppress(self.executor.monty.MontyError):
+                session.__exit__(None, None, None)
+            self.begin()
+            if not state:
+                break
+            with contextlib.suppress(self.executor.monty.MontyError):
+                self._session.load_session(state)
+                return True
+        self._bound = {}
+        return False
 
     def _printer(self) -> Any:
         self._printed = self.executor.monty.CollectString(_BYTES * self.executor.config.output)

@@ -56,6 +56,9 @@ class Channel:
         while view:
             view = view[os.write(self._into, view) :]
 
+    def pong(self, nonce: str) -> None:
+        os.write(self._into, json.dumps({"pong": nonce}).encode() + b"\n")
+
     def call(self, calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         """Ask for calls; each answer is a value or an exception."""
         listed = [{"name": n, "args": jsonable(a), "kwargs": jsonable(k)} for n, a, k in calls]
@@ -195,6 +198,9 @@ def main() -> None:
     number = 0
     while True:
         frame = channel.read()
+        if "ping" in frame:
+            channel.pong(frame["ping"])
+            continue
         number += 1
         file = f"<program {number}>"
         try:
