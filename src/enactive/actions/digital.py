@@ -121,16 +121,26 @@ class CodeSpace:
     def contains(self, action: Any) -> bool:
         """Whether ``action`` is a non-empty text of at most ``max_characters``; for Python, one
         that parses. Nothing is run."""
-        if not isinstance(action, str) or not 0 < len(action) <= self.max_characters:
-            return False
+        return not self.problem(action)
+
+    def problem(self, action: Any) -> str:
+        """Why ``action`` is none of this space, with the line and the fix; empty if it is one."""
+        if not isinstance(action, str):
+            return f"a program is source text, got {type(action).__name__}"
+        if not 0 < len(action) <= self.max_characters:
+            return f"the program has {len(action)} characters; it may have 1 to " + str(
+                self.max_characters
+            )
         if self.language == "python":
             import ast
 
             try:
                 ast.parse(action)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return False
-        return True
+            except SyntaxError as error:
+                return f"the program does not parse: line {error.lineno}: {error.msg}"
+            except (ValueError, RecursionError, MemoryError) as error:
+                return f"the program does not parse: {type(error).__name__}: {error}"
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""

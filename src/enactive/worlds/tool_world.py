@@ -37,6 +37,12 @@ class ToolWorld(World, Protocol):
         """
         ...
 
+    def settle(self, results: Sequence[CallResult]) -> Step:
+        """The step of an action whose calls have all been made, with these results in the order in
+        which they were asked for. Whoever wraps the world, so that its calls come about otherwise,
+        ends an action with it."""
+        ...
+
 
 def call_activity(space: ToolSpace, action: Any, settle: Settle) -> Activity:
     """The activity of a tool action: its calls, together, and then the world's step."""
