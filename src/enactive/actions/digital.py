@@ -220,5 +220,6 @@ def _items(value: Any) -> list[Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float | np.integer | np.floating)
-    return number and not isinstance(value, bool) and bool(np.isfinite(value))
+    if isinstance(value, float | np.floating):
+        return bool(np.isfinite(value))
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
