@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enactive.actions.tools import READS, Call, Tool
+from enactive.configuration import to_dict
 from enactive.models.language_models.language_model import (
     Completion,
     Message,
@@ -63,8 +64,10 @@ def answered(request: Request, completion: Completion) -> Transcript:
 
 
 def client(server: TranscriptServer, **more: Any) -> OpenAIHTTP:
+    headers = more.pop("headers", None)
     given = {"model": "small", "url": server.url, "first_wait_s": 0.001, "timeout_s": 2.0, **more}
-    return OpenAIHTTP.Config(**given).build()
+    config = OpenAIHTTP.Config(**given)
+    return OpenAIHTTP(config, headers) if headers else config.build()
 
 
 TEXT = Completion(
@@ -130,14 +133,15 @@ def test_it_gives_up_and_says_why() -> None:
 def test_a_refusal_is_not_tried_again_and_hides_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     request = ask("hello")
     monkeypatch.setenv("SOME_KEY", KEY)
+    monkeypatch.setenv("SOME_TEAM", "team-secret")
     with TranscriptServer(answered(request, TEXT), key="another") as server:
-        model = client(server, key_variable="SOME_KEY", headers={"X-Team": "team-secret"})
+        model = client(server, key_variable="SOME_KEY", header_variables={"X-Team": "SOME_TEAM"})
         with pytest.raises(ModelError, match="status 401.*hidden") as refused:
             model.complete(request)
         assert not server.bodies
         model.close()
     shown = f"{refused.value} {refused.value.__cause__} {json.dumps(dict(model.describe()))}"
-    assert KEY not in shown and "team-secret" not in shown + repr(model.config)
+    assert KEY not in shown and "team-secret" not in shown + repr(to_dict(model.config))
 
 
 def test_a_key_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

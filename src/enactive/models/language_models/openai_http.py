@@ -47,8 +47,9 @@ class OpenAIHTTP:
         key_variable: str = ""
         """Environment variable that holds the key; empty sends none. The key itself is never
         described, logged or shown."""
-        headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-        """Further headers; their names are described, their values never."""
+        header_variables: Mapping[str, str] = field(default_factory=dict[str, str])
+        """Further headers by the environment variables that hold their values, which are never
+        described either."""
         stream: bool = False
         """Stream where nobody listens too, so that a long answer does not run into a timeout."""
         strict: bool = False
@@ -78,7 +79,9 @@ class OpenAIHTTP:
             """
             return OpenAIHTTP(self)
 
-    def __init__(self, config: OpenAIHTTP.Config) -> None:
+    def __init__(self, config: OpenAIHTTP.Config, headers: Mapping[str, str] | None = None) -> None:
+        """Made by :meth:`Config.build`, or with explicit ``headers``, whose names are described and
+        whose values never."""
         import httpx
 
         if not config.model:
@@ -86,17 +89,18 @@ class OpenAIHTTP:
         if not config.url.startswith(("http://", "https://")):
             raise ModelError(f"openai: url is {config.url!r}; it begins with http:// or https://")
         self.config = config
-        self._secrets = [value for value in config.headers.values() if value]
-        headers = {**config.headers, "Content-Type": "application/json"}
+        given = dict(headers or {})
+        for header, variable in config.header_variables.items():
+            given[header] = _variable("header_variables", variable)
+        self._header_names = sorted(given)
+        self._secrets = [value for value in given.values() if value]
         if config.key_variable:
-            key = os.environ.get(config.key_variable, "").strip()
-            if not key:
-                raise ModelError(f"openai: key_variable names {config.key_variable}, which is not "
-                                 "set; export it, or leave key_variable empty")  # fmt: skip
+            key = _variable("key_variable", config.key_variable)
             self._secrets.append(key)
-            headers["Authorization"] = f"Bearer {key}"
+            given["Authorization"] = f"Bearer {key}"
+        given["Content-Type"] = "application/json"
         wait = httpx.Timeout(config.timeout_s, connect=min(10.0, config.timeout_s))
-        self._client = httpx.Client(headers=headers, timeout=wait)
+        self._client = httpx.Client(headers=given, timeout=wait)
         self._jitter = numpy_generator(config.jitter_seed, "openai", "retries")
         self._lock = threading.Lock()
 
@@ -112,7 +116,7 @@ class OpenAIHTTP:
             "name": self.config.model,
             "url": self._clean(self.config.url),
             "key_variable": self.config.key_variable,
-            "headers": sorted(self.config.headers),
+            "headers": self._header_names,
             "strict": self.config.strict,
         }
 
@@ -217,6 +221,14 @@ class OpenAIHTTP:
         for secret in self._secrets:
             text = text.replace(secret, "[hidden]")
         return text
+
+
+def _variable(field: str, name: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise ModelError(f"openai: {field} names {name}, which is not set; export it, or leave "
+                         f"{field} empty")  # fmt: skip
+    return value
 
 
 class _Again(Exception):
