@@ -258,6 +258,28 @@ def test_what_a_tool_may_not_return_is_its_failure(tmp_path):
     assert isinstance(Failure(**failure), Failure)
 
 
+def test_what_a_tool_does_later_to_what_it_gave_is_not_seen(tmp_path):
+    world = LedgerWorld()
+    given = {"old": []}
+
+    def give(**arguments):
+        given["old"].append(len(given["old"]))
+        return given
+
+    bound = world.toolbox.find("time")
+    tool = dataclasses.replace(bound.tool, name="give")
+    world._toolbox = world.toolbox.with_tools(dataclasses.replace(bound, tool=tool, function=give))
+    world._spec = dataclasses.replace(world.spec, accepts=world.toolbox.space(parallel=8))
+    seen = []
+
+    def policy(number, text):
+        seen.append(text)
+        return ANSWER if number else together(call("give"), call("give"))
+
+    go(tmp_path, world, policy)
+    assert seen[1] == '[{"value":{"old":[0]}},{"value":{"old":[0,1]}}]'
+
+
 def test_two_episodes_of_one_log_do_not_mix_and_one_id_is_one_episode(tmp_path):
     with ActionLog(tmp_path / "actions.sqlite") as log:
         office = Office()

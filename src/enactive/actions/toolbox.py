@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,13 +24,28 @@ class CallContext:
 
 
 def copy_json(value: Any) -> Any:
-    """A JSON value of its own: changing it changes nothing else."""
+    """A JSON value of its own: changing it changes nothing else. Tuples become lists.
+
+    Raises:
+        ValueError: it is no JSON value.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no JSON value")
+        return float(value)
     if isinstance(value, Mapping):
-        mapping = cast("Mapping[str, Any]", value)
+        mapping = cast("Mapping[Any, Any]", value)
+        for key in mapping:
+            if not isinstance(key, str):
+                raise ValueError(f"it has the key {key!r}; JSON's keys are strings")
         return {key: copy_json(item) for key, item in mapping.items()}
     if isinstance(value, list | tuple):
         return [copy_json(item) for item in cast("Sequence[Any]", value)]
-    return value
+    raise ValueError(f"{type(value).__name__} is no JSON value")
 
 
 class ToolError(Exception):
@@ -123,12 +139,17 @@ class Toolbox(Sequence[BoundTool]):
 
 
 def returned(value: Any, tool: Tool, context: CallContext) -> CallResult:
-    """A tool's value as a result, once it satisfies the tool's output schema."""
-    problem = tool.check_result(value)
+    """A tool's value as a result: a copy, so that what the tool does to it later changes nothing,
+    once it satisfies the tool's output schema."""
+    try:
+        copied = copy_json(value)
+        problem = tool.check_result(copied)
+    except (ValueError, RecursionError) as error:
+        problem = f"what cannot be recorded: {error}"
     if problem:
-        return Failure(kind="invalid", message=f"{tool.name} returned {problem}",
-                       where=context.path)  # fmt: skip
-    return Returned(value=value)
+        message = f"{tool.name} returned {problem}"
+        return Failure(kind="invalid", message=message, where=context.path)
+    return Returned(value=copied)
 
 
 def failed(error: BaseException, call: Call, context: CallContext) -> Failure:

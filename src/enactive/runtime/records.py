@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from enactive.actions.decision import Decision
-from enactive.episodes.action_log import INLINE, canonical, digest
+from enactive.episodes.action_log import canonical, digest
 from enactive.episodes.episode import action_value, array_hash, observation_hashes
 from enactive.observations import Observation
 from enactive.runtime.tape import Tape
@@ -126,7 +126,7 @@ def text_delta(before: str, text: str) -> Any:
     start = _common(before, text, 0)
     limit = min(len(before), len(text)) - start
     end = min(_common(before[::-1], text[::-1], 0), limit)
-    if start + end < INLINE:
+    if start + end < 64:
         return text
     return [start, end, text[start : len(text) - end]]
 
