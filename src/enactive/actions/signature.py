@@ -48,6 +48,8 @@ class Declared:
     effects: Effects = EXTERNAL
     resources: tuple[str, ...] | None = None
     blocking: bool = False
+    keyed: bool = False
+    timeout_s: float | None = None
 
 
 def tool(
@@ -56,6 +58,8 @@ def tool(
     effects: Effects = EXTERNAL,
     resources: tuple[str, ...] | None = None,
     blocking: bool = False,
+    keyed: bool = False,
+    timeout_s: float | None = None,
 ) -> Callable[[F], F]:
     """Mark a function or method as a tool; it stays what it is.
 
@@ -64,8 +68,13 @@ def tool(
         effects: what calling it does.
         resources: what it touches, see :attr:`enactive.actions.tools.Tool.resources`.
         blocking: whether it waits for something, so that it should run in a thread of its own.
+        keyed: whether what it reaches honours the key of its CallContext.
+        timeout_s: longest that a call may take, s.
     """
-    said = Declared(name=name, effects=effects, resources=resources, blocking=blocking)
+    said = Declared(
+        name=name, effects=effects, resources=resources, blocking=blocking, keyed=keyed,
+        timeout_s=timeout_s,
+    )  # fmt: skip
 
     def mark(function: F) -> F:
         setattr(function, _MARK, said)
@@ -157,7 +166,9 @@ def bind(function: Callable[..., Any], declared: Declared | None = None) -> Boun
         tool=made,
         function=_function(function, adapters, returns),
         context=context,
+        keyed=said.keyed,
         blocking=said.blocking,
+        timeout_s=said.timeout_s,
     )
 
 
