@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from enactive.actions.json_schema import portable
 from enactive.policies.agents.record import Record
 from enactive.registry import suggest
 
@@ -33,28 +34,12 @@ def kind_of(document: Document | Kind) -> str:
 
 
 def schema_of(kind: Kind) -> dict[str, Any]:
-    """The kind's JSON Schema, references inlined, as language models and servers want it.
+    """The kind's JSON Schema as language models and servers want it: without references, bounded.
 
     Raises:
         ValueError: a kind holds itself.
     """
-    whole = kind.model_json_schema()
-    definitions = cast("dict[str, Any]", whole.pop("$defs", {}))
-    return cast("dict[str, Any]", _inlined(whole, definitions, ()))
-
-
-def _inlined(schema: Any, definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
-    if isinstance(schema, list):
-        return [_inlined(one, definitions, inside) for one in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    given = cast("dict[str, Any]", schema)
-    if "$ref" in given:
-        name = str(given["$ref"]).rpartition("/")[2]
-        if name in inside:
-            raise ValueError(f"{name} holds itself: a document's schema must be finite")
-        return _inlined(definitions[name], definitions, (*inside, name))
-    return {key: _inlined(one, definitions, inside) for key, one in given.items()}
+    return dict(portable(kind.model_json_schema()))
 
 
 def read_document(kind: type[D], text: str) -> D | str:

@@ -49,6 +49,13 @@ def read_results(observation: Observation, calls: tuple[Call, ...], /) -> list[C
     ]
 
 
+def tool_action(calls: tuple[Call, ...], /) -> dict[str, Any]:
+    """Calls as an action of a :class:`~enactive.actions.tools.ToolSpace`."""
+    if len(calls) == 1:
+        return {"tool": calls[0].tool, "arguments": dict(calls[0].arguments)}
+    return {"calls": [call.to_dict() for call in calls]}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlowMemory:
     """Where an episode's flow is."""
@@ -76,10 +83,12 @@ class FlowPolicy:
     finish: Callable[[Result[Any, Any]], Any]
     """The action when the flow has ended, as long as the world goes on: an answer, say."""
     space: ActionSpace
-    """What the world accepts; a flow that calls tools needs a
-    :class:`~enactive.actions.tools.ToolSpace`."""
+    """What the world accepts; where it is no :class:`~enactive.actions.tools.ToolSpace`, calls are
+    made one at a time."""
     state: Any = field(default_factory=Record)
     """Which the flow begins with; immutable."""
+    encode: Callable[[tuple[Call, ...]], Any] = tool_action
+    """Makes an action of calls."""
     read: Read = read_results
 
     @property
@@ -115,13 +124,9 @@ class FlowPolicy:
                 given = zip(memory.asked, results, strict=True)
                 reached = reached.resume({call.id: result for call, result in given})
         if isinstance(reached, Suspended):
-            if not isinstance(self.space, ToolSpace):
-                raise TypeError(
-                    f"{self.label}: the flow calls {reached.calls[0].tool!r}, but the world "
-                    f"accepts a {type(self.space).__name__}; give it a world of tools"
-                )
-            asked = reached.calls[: self.space.parallel]
-            action = _action(asked)
+            most = self.space.parallel if isinstance(self.space, ToolSpace) else 1
+            asked = reached.calls[:most]
+            action = self.encode(asked)
         else:
             asked, action = (), self.finish(reached)
         return Decision(
@@ -134,10 +139,3 @@ class FlowPolicy:
             ),
             memory=FlowMemory(seed=memory.seed, reached=reached, asked=asked),
         )
-
-
-def _action(calls: tuple[Call, ...]) -> dict[str, Any]:
-    """Calls as an action of a :class:`~enactive.actions.tools.ToolSpace`."""
-    if len(calls) == 1:
-        return {"tool": calls[0].tool, "arguments": dict(calls[0].arguments)}
-    return {"calls": [call.to_dict() for call in calls]}

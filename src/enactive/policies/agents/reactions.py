@@ -38,8 +38,8 @@ class ByOrder:
 @do
 async def _by_order(role: Role, fresh: frozenset[str], box: Box) -> None:
     for work in role.works:
-        wanted = [kind_of(kind) for kind in work.consumes]
-        if fresh.intersection(wanted) and role.inputs(work, box) is not None:
+        due = fresh.intersection(map(kind_of, work.on or work.consumes))
+        if due and role.inputs(work, box) is not None:
             await role.perform(work, box)
 
 

@@ -101,7 +101,8 @@ class Team:
         return TeamState(bus=Bus.of(names), read=Record(dict.fromkeys(names, 0)))
 
     def work(self, *given: Document) -> Flow[TeamState, Document]:
-        """Work until a document of the wanted kind is there; the last of that kind.
+        """Work until a document of the wanted kind is there; the last of that kind. On the state of
+        earlier work, the roles remember it, and a new document is wanted.
 
         The flow fails as the work that failed, with ``budget`` where :attr:`rounds` are over, and
         with ``error`` where nobody has anything new to read.
@@ -112,6 +113,8 @@ class Team:
 @do
 async def _team(team: Team, given: tuple[Document, ...]) -> Document:
     subscriptions = {role.name: role.subscriptions for role in team.roles}
+
+    before = len((await get()).bus.published)
 
     def begin(state: TeamState) -> TeamState:
         bus = state.bus
@@ -126,7 +129,7 @@ async def _team(team: Team, given: tuple[Document, ...]) -> Document:
     for _ in range(team.rounds):
         await modify(deliver)
         state: TeamState = await get()
-        documents = [one.document for one in state.bus.published]
+        documents = [one.document for one in state.bus.published[before + len(given) :]]
         found = [one for one in documents if isinstance(one, team.wanted)]
         if found:
             return found[-1]

@@ -57,6 +57,11 @@ class Work(Protocol):
     @property
     def consumes(self) -> tuple[Kind, ...]: ...
     @property
+    def on(self) -> tuple[Kind, ...]:
+        """Of what it consumes, the kinds whose arrival makes it due; empty for all."""
+        ...
+
+    @property
     def produces(self) -> tuple[Kind, ...]:
         """Kinds, one of which it gives."""
         ...
@@ -84,6 +89,7 @@ class Write:
     instruction: str
     consumes: tuple[Kind, ...]
     kind: Kind
+    on: tuple[Kind, ...] = ()
     attempts: int = 3
     """Completions, at most, for one document."""
     max_tokens: int = 512
@@ -169,6 +175,10 @@ class Checked:
     @property
     def consumes(self) -> tuple[Kind, ...]:
         return self.work.consumes
+
+    @property
+    def on(self) -> tuple[Kind, ...]:
+        return self.work.on
 
     @property
     def produces(self) -> tuple[Kind, ...]:
