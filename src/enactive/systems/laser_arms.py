@@ -150,6 +150,8 @@ class _View:
                 self.readings[found[1]] = {found[2]: 1}
         checks = re.findall(r"Last: CHECK (\w+):", self.text)
         self.checked = checks[-1] if checks else ""
+        # A register without a plan: the one that was written was not understood.
+        self.unplanned = self.text.startswith("Plan and findings:") and "\n- " not in self.text
 
     def page(self, name: str) -> str | None:
         """The text about somebody, where it is in view."""
@@ -170,7 +172,7 @@ def _next(
     view: _View, speaks: _InSymbols | _InProse, checks: bool, generator: np.random.Generator
 ) -> str:
     """The next thing that is missing, as far as the view shows it."""
-    if view.turn == 1:
+    if view.turn == 1 or view.unplanned:
         goals: list[tuple[str, str]] = []
         for letter, (start, steps) in zip("abcd", view.chains, strict=False):
             for hop, relation in enumerate(steps, start=1):
