@@ -110,7 +110,10 @@ class LedgerWorld:
         return Observation(instruction=task.instruction, text=f"accounts: {self.balances}")
 
     def activity(self, action: Any) -> Activity:
-        return call_activity(self._spec.accepts, action, self.settle)
+        space = self._toolbox.space(parallel=8)
+        if problem := space.problem(action):
+            raise ValueError(problem)
+        return call_activity(space, action, self.settle)
 
     def settle(self, results: Sequence[CallResult]) -> Step:
         text = canonical([result_to_dict(result) for result in results]).decode()

@@ -143,9 +143,10 @@ def returned(value: Any, tool: Tool, context: CallContext) -> CallResult:
     once it satisfies the tool's output schema."""
     try:
         copied = copy_json(value)
-        problem = tool.check_result(copied)
     except (ValueError, RecursionError) as error:
-        problem = f"what cannot be recorded: {error}"
+        message = f"{tool.name} returned what cannot be recorded: {error}"
+        return Failure(kind="invalid", message=message, where=context.path)
+    problem = tool.check_result(copied)
     if problem:
         message = f"{tool.name} returned {problem}"
         return Failure(kind="invalid", message=message, where=context.path)

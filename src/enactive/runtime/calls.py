@@ -136,8 +136,7 @@ class Caller:
             bound = toolbox.find(call.tool)
         except KeyError as error:
             return self._not(path, "invalid", str(error.args[0]))
-        # What a decision says was checked as an action of the world's space.
-        problem = "" if stated else bound.tool.check_arguments(call.arguments)
+        problem = bound.tool.check_arguments(call.arguments)
         if problem:
             return self._not(path, "invalid", f"{call.tool}: {problem}")
         limit = self._run.budget.calls

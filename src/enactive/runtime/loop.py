@@ -10,8 +10,9 @@ from typing import Any, cast
 import anyio
 
 from enactive.actions.decision import Decision
+from enactive.actions.digital import CodeSpace, UnionSpace
 from enactive.actions.spaces import ActionSpace
-from enactive.actions.tools import Call, Effects, Tool
+from enactive.actions.tools import Call, Effects, Tool, ToolSpace
 from enactive.observations import Observation
 from enactive.runtime.agent_run import AgentResult, AgentRun
 from enactive.runtime.budget import Spent
@@ -122,10 +123,7 @@ class _Loop:
         record, said_action = decision_record(decision)
         self.tape.put("decision", path, record)
         self._tell("decision", path, decision)
-        refused = problem(self.world.spec.accepts, decision.action)
-        if refused:
-            step = _refusal(before, f"invalid action: {refused}")
-        elif self.tools is not None:
+        if self.tools is not None:
             step, refused = await self._activity(self.tools, number, decision.action, before)
         else:
             step, refused = await self._bare(number, decision.action, before)
@@ -150,6 +148,10 @@ class _Loop:
         self, world: ToolWorld, number: int, action: Any, before: Step
     ) -> tuple[Step, str]:
         """An action of a world with tools: its calls, batch by batch, and then its step."""
+        if self.settings.checks and _member_without_calls(world.spec.accepts, action):
+            action, rejected = await self._checked(number, action, before)
+            if rejected:
+                return _refusal(before, f"rejected: {rejected}"), rejected
         try:
             activity = world.activity(action)
             calls = next(activity)
@@ -173,17 +175,26 @@ class _Loop:
 
     async def _bare(self, number: int, action: Any, before: Step) -> tuple[Step, str]:
         """An action of a world without tools."""
+        wrong = problem(self.world.spec.accepts, action)
+        if wrong:
+            return _refusal(before, f"invalid action: {wrong}"), wrong
         if self.settings.checks:
-            call = Call(tool="act", arguments={"action": action_record(action)})
-            proposal = Proposal(call=call, tool=ACT, path=f"{number}.0.0",
-                                observation=before.observation)  # fmt: skip
-            verdict = await self.caller.verdict(proposal)
-            if verdict.say == "reject":
-                return _refusal(before, f"rejected: {verdict.reason}"), verdict.reason or "rejected"
-            if verdict.arguments is not None:
-                action = verdict.arguments["action"]
+            action, rejected = await self._checked(number, action, before)
+            if rejected:
+                return _refusal(before, f"rejected: {rejected}"), rejected
         with span("act", {"enactive.path": str(number)}):
             return self.world.step(action), ""
+
+    async def _checked(self, number: int, action: Any, before: Step) -> tuple[Any, str]:
+        """An action that is no call, as the checks leave it, and why it is rejected if it is."""
+        call = Call(tool="act", arguments={"action": action_record(action)})
+        proposal = Proposal(
+            call=call, tool=ACT, path=f"{number}.0.0", observation=before.observation
+        )
+        verdict = await self.caller.verdict(proposal)
+        if verdict.say == "reject":
+            return action, verdict.reason or "no reason was given"
+        return action if verdict.arguments is None else verdict.arguments["action"], ""
 
     async def _let_others(self) -> None:
         """Let cancellation in, and other tasks go on; not at every step, for it takes a while."""
@@ -230,6 +241,16 @@ def problem(space: ActionSpace, action: Any) -> str:
     if space.contains(action):
         return ""
     return f"no action of {type(space).__name__}: {str(action)[:200]}"
+
+
+def _member_without_calls(accepts: ActionSpace, action: Any) -> bool:
+    """Whether an action is of a member of a union that makes no calls, which a check can judge only
+    as a whole."""
+    if not isinstance(accepts, UnionSpace) or not isinstance(action, Mapping):
+        return False
+    name = cast("Mapping[str, Any]", action).get("space")
+    member = accepts.spaces.get(name) if isinstance(name, str) else None
+    return member is not None and not isinstance(member, ToolSpace | CodeSpace)
 
 
 def _says_calls(action: Any) -> bool:
