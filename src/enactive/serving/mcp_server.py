@@ -150,7 +150,8 @@ async def serving_http(
                 served.should_exit = served.force_exit = True
 
 
-def _Quiet(config: Any) -> Any:
+def quiet_server(config: Any) -> Any:
+    """A ``uvicorn.Server`` that leaves the process's signals alone."""
     import uvicorn
 
     class Quiet(uvicorn.Server):
