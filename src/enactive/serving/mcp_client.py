@@ -20,7 +20,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -304,7 +304,7 @@ class McpClient:
 
 
 @contextlib.contextmanager
-def connected(config: McpClient.Config) -> Iterator[Toolbox]:
+def connected(config: McpClient.Config) -> Generator[Toolbox]:
     """A server's tools as functions that wait for their results and may be called from any thread.
 
     Raises:

@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
@@ -111,7 +111,7 @@ async def serving_http(
     token: str = "",
     name: str = "enactive",
     instructions: str = "",
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """Serve over HTTP while the context lasts; the URL.
 
     Args:
