@@ -138,9 +138,9 @@ def main() -> None:
     for name in sorted({row["task"] for row in rows}):
         tries = [row for row in rows if row["task"] == name]
         good = sum(row["success"] for row in tries)
-        low, high = wilson(good, len(tries))
+        rate = wilson(good, len(tries))
         mean = sum(row["steps"] for row in tries) / len(tries)
-        print(f"| {name} | {good}/{len(tries)} | {low:.2f}-{high:.2f} | {mean:.1f} |")
+        print(f"| {name} | {good}/{len(tries)} | {rate.low:.2f}-{rate.high:.2f} | {mean:.1f} |")
     good = sum(row["success"] for row in rows)
     print(f"all: {good}/{len(rows)}")
 

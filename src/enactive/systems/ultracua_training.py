@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enactive.observations import Observation
-from enactive.policies.agents.hybrid_options import Option, read
+from enactive.policies.agents.hybrid_options import Memory, Option, read, remember, wishes
 from enactive.policies.agents.ultracua import Choice, HybridMemory, UltraCUA
 from enactive.seeding import child_seed, numpy_generator
 from enactive.training.grpo import (
@@ -66,6 +66,10 @@ class Attempt:
     actions: int
     """Clicks, with those that calls saved."""
     budget: int
+    wished: tuple[str, ...]
+    """Settings that the sentence asks for."""
+    called: tuple[str, ...]
+    """Settings whose tool was called."""
 
 
 def attempt(world: Desktop, policy: UltraCUA, task: str, seed: int, draw: int) -> Attempt:
@@ -73,16 +77,21 @@ def attempt(world: Desktop, policy: UltraCUA, task: str, seed: int, draw: int) -
     observation = world.reset(world.spec.task(task).task(), seed)
     memory = HybridMemory(seed=draw)
     choices: list[Choice] = []
+    called: list[str] = []
+    wished = tuple(wish.setting for wish in wishes(observation.instruction))
     while True:
         option, choice, memory = policy.decide(observation, memory)
         choices.append(choice)
+        called += [option.called[0]] if option.called else []
         step = world.step(option.action)
         observation = step.observation
         if step.terminated or step.truncated:
             spent = [int(count) for count in observation.state["spent"].tolist()]
             rollout = Rollout(success=step.success, choices=tuple(choices))
-            return Attempt(rollout=rollout, decisions=spent[0], calls=spent[1], actions=spent[2],
-                           budget=spent[3])  # fmt: skip
+            return Attempt(
+                rollout=rollout, decisions=spent[0], calls=spent[1], actions=spent[2],
+                budget=spent[3], wished=wished, called=tuple(called),
+            )  # fmt: skip
 
 
 def demonstration(
@@ -94,11 +103,13 @@ def demonstration(
     generator = numpy_generator(run, "ultracua-teacher", seed)
     observation = world.reset(world.spec.task("settings").task(), seed)
     memory = HybridMemory(seed=0)
+    known: Memory = ()  # the teacher remembers, whether the pupil can or not
     choices: list[Choice] = []
     by_tool: dict[str, bool] = {}
     while True:
         options, memory = policy.look(observation, memory)
-        chosen = _teach(options, observation, memory, by_tool, generator)
+        known = remember(known, read(observation.text or ""), memory.called)
+        chosen = _teach(options, observation, known, by_tool, generator)
         option = options[chosen]
         choices.append(Choice(
             features=np.stack([one.features for one in options]), chosen=chosen,
@@ -114,22 +125,20 @@ def demonstration(
 def _teach(
     options: Sequence[Option],
     observation: Observation,
-    memory: HybridMemory,
+    believed: Memory,
     by_tool: dict[str, bool],
     generator: np.random.Generator,
 ) -> int:
-    from enactive.policies.agents.hybrid_options import wishes
-
     if generator.random() < 0.05:
         return int(generator.integers(len(options)))
     shown = read(observation.text or "")
-    known = {name: value for name, value, _ in memory.believed}
+    known = {name: value for name, value, _ in believed}
     words = {option.what: i for i, option in enumerate(options)}
     calls = {option.called[0]: i for i, option in enumerate(options) if option.called}
     for wish in wishes(observation.instruction):
         if known.get(wish.setting) == wish.value:
             continue
-        manual = any(option.called is None and option.what not in ("done",) for option in options)
+        manual = any(option.called is None and option.what != "done" for option in options)
         if wish.setting not in by_tool:
             coin = bool(generator.random() < 0.5)
             by_tool[wish.setting] = wish.setting in calls and (coin or not manual)
@@ -217,7 +226,7 @@ def teach(world: Desktop, arm: Arm, seed: int, budget: Budget) -> Taught:
         if update + 1 == budget.updates // 2:
             middle = weights
     return Taught(
-        policy=replace(policy, weights=weights, config=replace(config, greedy=True)),
+        policy=replace(policy, weights=weights),
         imitated=float(np.mean([success for success, _ in tried])),
         curve=tuple(curve), kept=len(pool), middle=middle, episodes=episodes,
     )  # fmt: skip
@@ -255,8 +264,6 @@ def verify_checkers(world: Desktop, task: str, count: int) -> Verdicts:
 
 
 def _carry_out(world: Desktop, task: str, seed: int, way: str) -> Mapping[str, int]:
-    from enactive.policies.agents.hybrid_options import wishes
-
     seen = world.reset(world.spec.task(task).task(), seed)
     asked = list(wishes(seen.instruction))
     if way == "unfinished":

@@ -8,8 +8,8 @@ desktop each row is an app, inside an app each row is a setting with a cell for 
 more. Values are seen only inside their app, so that what was seen must be remembered.
 
 The budget is spent by everything: 1 for a click, 1 for a call, more for a call of a slow tool.
-Whether an episode succeeded is decided by its checker when the policy says that it is done, or when
-the budget is spent.
+Whether an episode succeeded is decided by its checker when the policy says that it is done; whoever
+spends the budget without saying so has failed.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class Desktop:
         state.budget += cost
         truncated = state.budget >= self._budget and not state.done
         state.over = state.done or truncated
-        success = state.over and self._goal.checker.holds(state.values)
+        success = state.done and self._goal.checker.holds(state.values)
         return Step(
             observation=self._observe(),
             reward=0.0 if not state.over else 1.0 if success else -1.0,

@@ -47,7 +47,7 @@ SETTINGS: Mapping[str, tuple[Setting, ...]] = {
             "mouse": "speed delay scroll trail",
             "mail": "fontsize refresh archive signature",
         },
-        "r-so" "rd-r" "s-r-" "ro-d",
+        "r-sord-rs-r-ro-d",
     ),
     "other_settings": _settings(
         {
@@ -56,7 +56,7 @@ SETTINGS: Mapping[str, tuple[Setting, ...]] = {
             "clock": "snooze alarm offset chime",
             "notes": "indent spacing history backup",
         },
-        "-rro" "s-dr" "-o-r" "rsd-",
+        "-rros-dr-o-rrsd-",
     ),
 }
 """Task to its settings. No app, setting or tool of one occurs in the other; both have the same

@@ -27,7 +27,8 @@ PAGE = """<!doctype html><html><body style="margin:0;font:16px Arial">
  onclick="this.textContent='pressed ' + Date.now()">Press</button>
 <input id=name aria-label="Your name" style="position:absolute;left:10px;top:60px;width:100px">
 <select id=kind style="position:absolute;left:10px;top:100px"><option>red<option>green</select>
-<div id=pad style="position:absolute;left:200px;top:10px;width:100px;height:100px;background:#ddd;user-select:none"
+<div id=pad style="position:absolute;left:200px;top:10px;width:100px;height:100px;
+ background:#ddd;user-select:none"
  ondblclick="log('double')" oncontextmenu="log('menu'); return false"
  onmousedown="log('down')" onmouseup="log('up')" onmousemove="log('move')"></div>
 <p id=count style="position:absolute;left:10px;top:140px">0</p>

@@ -74,7 +74,7 @@ def remember(memory: Memory, shown: Shown, called: tuple[str, int] | None) -> Me
         shown: the screen now.
         called: setting and value of the last decision's call, if it was one.
     """
-    known = {name: (value, how) for name, value, how in memory}
+    known: dict[str, tuple[int, How]] = {name: (value, how) for name, value, how in memory}
     if called is not None and shown.said.startswith("said "):
         name, wanted = called
         answer = shown.said.removeprefix("said ")

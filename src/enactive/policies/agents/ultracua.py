@@ -1,9 +1,10 @@
 """UltraCUA: a policy whose actions are clicks and tool calls, and that chooses between them itself.
 
 "UltraCUA: A Foundation Model for Computer Use Agents with Hybrid Action" (arXiv 2510.17790): one
-policy over primitives and tools, a memory block that is carried from step to step, and no rule that
-says when to use which. Here the policy is a categorical one over the options of a text desktop, with
-a linear score for each; which way serves which wish is learned (:mod:`enactive.training.grpo`).
+policy over primitives and tools, a memory block that is carried from step to step, and no rule
+that says when to use which. Here the policy is a categorical one over the options of a text
+desktop, with a linear score for each; which way serves which wish is learned
+(:mod:`enactive.training.grpo`).
 """
 
 from __future__ import annotations
