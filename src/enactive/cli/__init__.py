@@ -17,6 +17,7 @@ COMMANDS = {
     "collect": "record demonstrations of a world's expert into a LeRobot v3 dataset",
     "train": "train a policy on one or more datasets",
     "evaluate": "roll a policy out on unseen seeds; success rates with intervals",
+    "agent": "let a language model do a task with tools; every step is in a log",
     "serve": "serve a policy to clients of openpi or to vla-eval",
     "compare": "compare evaluations on the same episodes: is the difference real?",
     "trial": "compare two policies live, registered first, stopped once it is decided",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from enactive.actions.toolbox import BoundTool, Toolbox, ToolError
 from enactive.actions.tools import CallResult, Effects, Failure, Tool, result_to_dict
 from enactive.observations import Observation, ObservationSpec, Task, TaskSpec
 from enactive.worlds.tool_world import Activity, call_activity, drive
+from enactive.worlds.workspace.problem import Operation
 from enactive.worlds.workspace.units import OPERATIONS as UNITS
 from enactive.worlds.workspace.world import ANSWER
 from enactive.worlds.world import EventSpec, NotSupported, Snapshot, Step, WorldSpec
@@ -83,10 +84,7 @@ class Folder:
                       ("file:{path}", "file:{to}"), path=_path("path of the file"),
                       to=_path("path that it shall have")),
             ]  # fmt: skip
-        bound += [
-            BoundTool(tool=one.tool, function=lambda one=one, **given: one({}, given))
-            for one in UNITS
-        ]
+        bound += [BoundTool(tool=one.tool, function=_bare(one)) for one in UNITS]
         effects = Effects(destructive=False, open_world=False)
         answer = BoundTool(tool=replace(ANSWER, effects=effects), function=self._give_answer)
         self._toolbox = Toolbox((*bound, answer))
@@ -264,6 +262,15 @@ def _tool(
         resources=resources,
     )  # fmt: skip
     return BoundTool(tool=tool, function=function)
+
+
+def _bare(operation: Operation) -> Callable[..., Any]:
+    """An operation that needs no state."""
+
+    def function(**arguments: Any) -> Any:
+        return operation({}, arguments)
+
+    return function
 
 
 def _text(description: str, longest: int = 200, **more: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from enactive.observations import Task
 from enactive.policies.agents.prompts import Turn, compact, plain_result, shorten
 from enactive.policies.agents.retrieval import nearest
+from enactive.registry import Registry
 from enactive.worlds.world import World
 
 
@@ -20,6 +21,39 @@ class Demonstration:
     """As it was told."""
     turns: tuple[Turn, ...]
     """Actions as JSON, and what the world said of each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demonstrations:
+    """Where demonstrations come from: a world's scripted expert on seeds of training."""
+
+    world: str = "workspace"
+    """Registered name of a world with an expert."""
+    tasks: tuple[str, ...] = ()
+    """Names of its tasks; none for no demonstrations."""
+    each: int = 8
+    """Episodes of each task."""
+    first_seed: int = 100
+    """Of each task's first episode; the others follow it. Evaluations begin at 1000000."""
+    longest_result: int = 800
+    """Characters to which results are shortened."""
+
+    def build(self) -> tuple[Demonstration, ...]:
+        """Run the expert; the same demonstrations every time.
+
+        Raises:
+            UnknownPart: there is no such world, or none with an expert.
+            KeyError: the world has no such task.
+        """
+        if not self.tasks:
+            return ()
+        world = Registry("worlds").load(self.world)().build()
+        try:
+            expert = Registry("experts").load(self.world)
+            seeds = range(self.first_seed, self.first_seed + self.each)
+            return demonstrate(world, expert, self.tasks, seeds, self.longest_result)
+        finally:
+            world.close()
 
 
 def demonstrate(

@@ -22,7 +22,7 @@ from enactive.models.language_models.schemas import call_schema
 from enactive.observations import Observation, ObservationSpec, Task
 from enactive.policies.agents.attempts import Attempts
 from enactive.policies.agents.calls import ToolPart, copied, copied_answer
-from enactive.policies.agents.demonstrations import Demonstration, most_like
+from enactive.policies.agents.demonstrations import Demonstrations, most_like
 from enactive.policies.agents.prompts import (
     Turn,
     answer_call,
@@ -59,6 +59,20 @@ class ReActMemory:
     decided: int = 0
 
 
+SMALL: Mapping[str, Any] = {
+    "thoughts": False,
+    "examples": False,
+    "opening": False,
+    "copy_arguments": True,
+    "calls_before_answer": 1,
+    "tools_shown": 7,
+    "demonstrations_shown": 3,
+    "max_tokens": 200,
+}
+"""Fields of :class:`ReAct.Config` for models of a few hundred million parameters, which need solved
+tasks to go by (``demonstrations``) and as little as possible to get wrong."""
+
+
 class ReAct:
     """The policy; made with ``ReAct.Config(...).build(model, accepts)``."""
 
@@ -79,7 +93,7 @@ class ReAct:
         with the task; 0 shows all."""
         examples: bool = True
         """Show one generated example a tool."""
-        demonstrations: tuple[Demonstration, ...] = ()
+        demonstrations: Demonstrations = Demonstrations()
         """Solved tasks to show the most similar of."""
         demonstrations_shown: int = 2
         """How many of them."""
@@ -115,6 +129,7 @@ class ReAct:
         self._model = model
         self._accepts = accepts
         self._part = ToolPart.of(accepts)
+        self._demonstrations = config.demonstrations.build()
         self._answer = answer_tool(self._part.space.tools, config.answer_tool)
 
     @property
@@ -202,9 +217,7 @@ class ReAct:
                 (words, [Turn(said=self._said(words, call))])
                 for words, call in tool_examples(tools)
             ]
-        solved = most_like(
-            self.config.demonstrations, memory.task, self.config.demonstrations_shown
-        )
+        solved = most_like(self._demonstrations, memory.task, self.config.demonstrations_shown)
         for one in solved:
             turns = [replace(t, said=self._said(one.task, read_json(t.said))) for t in one.turns]
             shown.append((one.task, turns))

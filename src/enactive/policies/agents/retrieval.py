@@ -60,7 +60,8 @@ def nearest(query: str, texts: Sequence[str], count: int) -> list[int]:
 def relevant_tools(
     tools: Sequence[Tool], query: str, count: int, always: Sequence[str] = ()
 ) -> tuple[Tool, ...]:
-    """``count`` tools by name, arguments and description, in their own order.
+    """``count`` tools by name, arguments and description, in their own order; those that the query
+    names come first.
 
     Args:
         tools: of which to choose.
@@ -71,7 +72,9 @@ def relevant_tools(
     if len(tools) <= count:
         return tuple(tools)
     kept = {i for i, tool in enumerate(tools) if tool.name in always}
-    for i in nearest(query, [signature(tool) for tool in tools], len(tools)):
+    said = set(re.findall(r"[\w-]+", query))
+    order = nearest(query, [signature(tool) for tool in tools], len(tools))
+    for i in sorted(order, key=lambda i: tools[i].name not in said):
         if len(kept) >= count:
             break
         kept.add(i)
