@@ -79,6 +79,8 @@ class Team:
     wanted: Kind
     rounds: int = 20
     """At most."""
+    completions: int | None = None
+    """At most, of all roles together; ``None`` for no limit."""
 
     def __post_init__(self) -> None:
         names = [role.name for role in self.roles]
@@ -98,7 +100,9 @@ class Team:
     def state(self) -> TeamState:
         """Which :meth:`work` begins with."""
         names = [role.name for role in self.roles]
-        return TeamState(bus=Bus.of(names), read=Record(dict.fromkeys(names, 0)))
+        return TeamState(
+            bus=Bus.of(names), most=self.completions, read=Record(dict.fromkeys(names, 0))
+        )
 
     def work(self, *given: Document) -> Flow[TeamState, Document]:
         """Work until a document of the wanted kind is there; the last of that kind. On the state of

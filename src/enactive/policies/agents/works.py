@@ -22,7 +22,7 @@ from enactive.policies.agents.documents import (
     read_document,
     schema_of,
 )
-from enactive.policies.agents.flow import Flow, ask, do, fail, modify
+from enactive.policies.agents.flow import Flow, ask, do, fail, get, modify
 from enactive.policies.agents.merges import append, by_field, by_key, total
 from enactive.policies.agents.record import Record
 
@@ -39,6 +39,8 @@ class TeamState:
     """Works done."""
     asked: int = 0
     """Completions."""
+    most: int | None = None
+    """Completions that there may be. Roles that react in one round count apart until it ends."""
     read: Record = field(default_factory=Record)
     """Role -> messages that it has read."""
 
@@ -140,7 +142,10 @@ async def complete(
     max_tokens: int,
     seed: int = 0,
 ) -> str:
-    """A completion's text, counted in the team's state."""
+    """A completion's text, counted in the team's state; the failure ``budget`` beyond its most."""
+    state: TeamState = await get()
+    if state.most is not None and state.asked >= state.most:
+        await fail(Failure(kind="budget", message=f"{state.most} completions are used up"))
     request = Request(messages=tuple(messages), schema=schema, max_tokens=max_tokens, seed=seed)
     completion = await ask(model, request)
     await modify(_asked)
