@@ -135,7 +135,8 @@ class _View:
         self.turn, self.turns = int(turn[0]), int(turn[1])
         found = re.findall(rf'"id": "(\w+)", "title": "({NAME})"', self.text)
         self.ids = {title: id for id, title in found}
-        self.pages = dict(re.findall(rf'"title": "({NAME})", "text": "([^"]*)"', self.text))
+        pages = re.findall(rf'"text": "([^"]*)", "title": "({NAME})"', self.text)
+        self.pages = {title: page for page, title in pages}
         opened = re.findall(r'open_document (?:with )?\{"id": "(\w+)"\}', self.text)
         self.opened = opened[-1] if opened else "page"
         self.readings: dict[str, dict[str, int]] = {}

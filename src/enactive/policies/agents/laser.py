@@ -252,7 +252,7 @@ class Laser:
             tokens.append(
                 ActionToken(
                     id=f"turn-{memory.turn}", kind="language", content=said, parents=parents,
-                    source=self.model.name,
+                    source="laser",
                 )
             )  # fmt: skip
             try:

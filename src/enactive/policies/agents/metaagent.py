@@ -43,6 +43,9 @@ CONDENSER = "You take from a result what a request needs."
 REFLECTOR = "You judge whether an answer follows from what was found."
 """Beginnings of the system messages, one a role."""
 
+_SOURCES = {REASONER: "reasoner", ROUTER: "router", CONDENSER: "condenser", REFLECTOR: "reflector"}
+"""Role to the source of its tokens: not the model's name, so that a replay makes the same ones."""
+
 _REASON = """Write your reasoning. Where you lack something, ask for it in words and stop:
 <help>what you need</help>
 When you know the answer, give it and nothing else: <answer>...</answer>"""
@@ -269,7 +272,7 @@ class _Turn:
         self.tokens.append(
             ActionToken(
                 id=f"t{len(self.tokens)}", kind=kind, content=reply.text, parents=parents,
-                source=model.name,
+                source=_SOURCES[role],
             )
         )  # fmt: skip
         return reply.text

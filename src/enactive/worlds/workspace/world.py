@@ -7,7 +7,6 @@ is that value. A task is told in the world's own sentence for the seed; under th
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enactive.actions.toolbox import BoundTool, CallContext, Toolbox, ToolError
+from enactive.actions.toolbox import BoundTool, CallContext, Toolbox, ToolError, copy_json
 from enactive.actions.tools import CallResult, Effects, Failure, Tool, result_to_dict
 from enactive.observations import Observation, ObservationSpec, StateVector, Task, TaskSpec
 from enactive.registry import Registry, refuse_unknown
@@ -265,11 +264,12 @@ class Workspace:
                 there = ", ".join(one.tool.name for one in episode.domain.operations)
                 raise ToolError(f"there is nothing to use it on here; there are: {there}, answer")
             value = operation(episode.state, arguments, call_context.key)
-            return copy.deepcopy(value)  # nobody holds a part of the state
+            return copy_json(value)  # nobody holds a part of the state
 
+        outside = not domain.sealed
         return BoundTool(
-            tool=operation.tool, function=function, context="call_context",
-            blocking=not domain.sealed,
+            tool=operation.tool, function=function, context="call_context", keyed=outside,
+            blocking=outside,
         )  # fmt: skip
 
     def _give_answer(self, text: str) -> Any:
@@ -334,16 +334,21 @@ def said(results: Sequence[CallResult], longest: int) -> tuple[str, bool]:
 
     One call's result is ``{"value": ...}`` or ``{"failure": {...}}``; several are
     ``{"results": [...]}``, in the order of the calls. A result that is too long is
-    ``{"truncated": "its first characters", "shown": 4000, "of": 71034}``.
+    ``{"truncated": "its first characters", "shown": 4000, "of": 71034}``. Keys are sorted: a result
+    that comes from a log says the same as one that comes from a tool.
     """
     shown: list[Any] = []
     for result in results:
         plain = result_to_dict(result)
-        whole = json.dumps(plain, ensure_ascii=False)
+        whole = _json(plain)
         cut = {"truncated": whole[:longest], "shown": longest, "of": len(whole)}
         shown.append(cut if len(whole) > longest else plain)
     told = shown[0] if len(shown) == 1 else {"results": shown}
-    return json.dumps(told, ensure_ascii=False), any("truncated" in one for one in shown)
+    return _json(told), any("truncated" in one for one in shown)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def expert_action(task_name: str, privileged: NDArray[np.float64]) -> dict[str, Any]:
