@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from reach_world import ReachWorld
 
 from enactive.actions.tools import ToolSpace
 from enactive.evaluation.worlds import config_record, load_config
+from enactive.models.action_model import ActionModel
 from enactive.observations import Observation, Task
-from enactive.policies.agents.skill_sets import Repeat, babyai
+from enactive.policies.agents.skill_sets import Repeat, babyai, checkpoint_skill
 from enactive.policies.agents.skills import Skill, SkilledWorld
 from enactive.worlds.babyai import ACTIONS, BabyAI
 from enactive.worlds.checks import check_world
@@ -97,6 +100,27 @@ def test_a_policy_that_does_not_fit_is_a_failed_call() -> None:
     step = world.step(call("walk"))
     assert step.events == ("call_failed",)
     assert "does not fit" in said(step.observation)["failure"]["message"]
+    world.close()
+
+
+def test_a_trained_checkpoint_is_a_skill_that_is_told_in_words(
+    tmp_path: Path, model: ActionModel
+) -> None:
+    model.save(tmp_path / "checkpoint")
+    skill = checkpoint_skill(
+        tmp_path / "checkpoint", name="go", description="Go somewhere.", execute=3, max_steps=5
+    )
+    inner = ReachWorld.Config().build()
+    world = SkilledWorld(inner, (skill,))
+    task = Task(name=inner.spec.tasks[0].name, instruction=inner.spec.tasks[0].instructions[0])
+    ends: list[bytes] = []
+    for words in ("go to the left", "go to the right", "go to the left"):
+        world.reset(task, 0)
+        step = world.step(call("go", instruction=words))
+        assert said(step.observation)["value"]["steps"] <= 5
+        assert step.observation.instruction == task.instruction  # the planner's, not the skill's
+        ends.append(step.observation.state["proprio"].tobytes())
+    assert ends[0] == ends[2] != ends[1]
     world.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from enactive.actions.chain import Chain
@@ -44,6 +45,43 @@ class Repeat:
     def act(self, observations: Sequence[Observation], memories: Sequence[None]) -> list[Decision]:
         chain = Chain.raw(self.action, source="repeat")
         return [Decision(action=self.action, chain=chain, cost=Cost()) for _ in memories]
+
+
+def checkpoint_skill(
+    path: Path,
+    *,
+    name: str,
+    description: str,
+    execute: int = 8,
+    until: tuple[str, ...] = (),
+    max_steps: int = 50,
+) -> Skill:
+    """A trained action model as a skill that is told what to do in words.
+
+    Args:
+        path: directory of the checkpoint, as ``enactive train`` makes them.
+        name: of the tool.
+        description: of the tool.
+        execute: actions of each predicted chunk that are executed.
+        until: events of the world at which it stops, besides success.
+        max_steps: control steps after which it stops.
+    """
+    from enactive.models.action_model import ActionModel
+    from enactive.policies.chunked import ChunkedPolicy
+
+    model = ActionModel.load(path)
+    config = ChunkedPolicy.Config(execute=min(execute, model.config.horizon))
+    policy: Policy = ChunkedPolicy(config, model, label=path.name)
+    words = {"type": "string", "maxLength": 200, "description": "what to do, as in its training"}
+    return Skill(
+        name=name,
+        description=description,
+        policy=lambda arguments: policy,
+        properties={"instruction": words},
+        instruction=lambda arguments: arguments["instruction"],
+        until=until,
+        max_steps=max_steps,
+    )
 
 
 def babyai(world: WorldSpec) -> tuple[Skill, ...]:
