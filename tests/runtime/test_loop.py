@@ -9,6 +9,7 @@ from tests.runtime.ledger_world import LedgerWorld, Office, Script, call, togeth
 from enactive.actions.tools import Failure
 from enactive.episodes.action_log import ActionLog
 from enactive.observations import Task
+from enactive.policies.policy import WiringError
 from enactive.runtime.agent_run import AgentRun
 from enactive.runtime.budget import Budget
 from enactive.runtime.checks import APPROVE, ByEffects, Verdict
@@ -278,6 +279,16 @@ def test_what_a_tool_does_later_to_what_it_gave_is_not_seen(tmp_path):
 
     go(tmp_path, world, policy)
     assert seen[1] == '[{"value":{"old":[0]}},{"value":{"old":[0,1]}}]'
+
+
+def test_a_world_whose_calls_nobody_could_journal_is_refused(tmp_path):
+    class Hidden:
+        """Makes calls inside its step."""
+
+        spec = LedgerWorld().spec
+
+    with pytest.raises(WiringError, match="no toolbox"):
+        go(tmp_path, Hidden(), [ANSWER])
 
 
 def test_two_episodes_of_one_log_do_not_mix_and_one_id_is_one_episode(tmp_path):

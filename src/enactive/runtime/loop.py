@@ -14,6 +14,7 @@ from enactive.actions.digital import CodeSpace, UnionSpace
 from enactive.actions.spaces import ActionSpace
 from enactive.actions.tools import Call, Effects, Tool, ToolSpace
 from enactive.observations import Observation
+from enactive.policies.policy import WiringError
 from enactive.runtime.agent_run import AgentResult, AgentRun
 from enactive.runtime.budget import Spent
 from enactive.runtime.calls import Caller
@@ -73,6 +74,11 @@ class _Loop:
         self.policy = run.policy(self.model)
         self.world = run.world
         self.tools = run.world if isinstance(run.world, ToolWorld) else None
+        if self.tools is None and _calls(run.world.spec.accepts):
+            raise WiringError(
+                f"{run.world.spec.name} accepts calls, but has no toolbox and no activity: nobody "
+                "could check and journal them. Fix: implement enactive.worlds.tool_world.ToolWorld"
+            )
         self.caller = Caller(run, tape, id, self.spent, again)
         self.stalls = StallDetector(run.stalls)
         self.started = self.yielded = time.monotonic()
@@ -243,6 +249,13 @@ def problem(space: ActionSpace, action: Any) -> str:
     return f"no action of {type(space).__name__}: {str(action)[:200]}"
 
 
+def _calls(accepts: ActionSpace) -> bool:
+    """Whether actions of a space make calls."""
+    if isinstance(accepts, UnionSpace):
+        return any(_calls(member) for member in accepts.spaces.values())
+    return isinstance(accepts, ToolSpace | CodeSpace)
+
+
 def _member_without_calls(accepts: ActionSpace, action: Any) -> bool:
     """Whether an action is of a member of a union that makes no calls, which a check can judge only
     as a whole."""
@@ -250,7 +263,7 @@ def _member_without_calls(accepts: ActionSpace, action: Any) -> bool:
         return False
     name = cast("Mapping[str, Any]", action).get("space")
     member = accepts.spaces.get(name) if isinstance(name, str) else None
-    return member is not None and not isinstance(member, ToolSpace | CodeSpace)
+    return member is not None and not _calls(member)
 
 
 def _says_calls(action: Any) -> bool:

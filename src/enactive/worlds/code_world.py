@@ -18,7 +18,7 @@ from enactive.configuration import part
 from enactive.observations import Observation, Task
 from enactive.registry import Registry
 from enactive.worlds.code.executor import CodeExecutor, CodeSession, Ended, Pending, shortened
-from enactive.worlds.tool_world import Activity, ToolWorld, drive
+from enactive.worlds.tool_world import Activity, SettledWorld, drive
 from enactive.worlds.world import NotSupported, Snapshot, Step, WorldSpec
 
 
@@ -61,11 +61,11 @@ class WithCode:
 
     def __init__(self, config: WithCode.Config) -> None:
         inner = config.world.build()
-        if not isinstance(inner, ToolWorld):
+        if not isinstance(inner, SettledWorld):
             raise ValueError(
                 f"world: {type(inner).__name__} has no tools that a program could call"
             )
-        self._world: ToolWorld = inner
+        self._world: SettledWorld = inner
         self._config = config
         self._executor: CodeExecutor = config.executor.build()
         self._session: CodeSession | None = None

@@ -122,7 +122,7 @@ class Folder:
         space = self._toolbox.space(self._config.parallel)
         if problem := space.problem(action):
             raise ValueError(f"no action of the folder: {problem}")
-        return call_activity(space, action, self._settle)
+        return call_activity(space, action, self.settle)
 
     def snapshot(self) -> Snapshot:
         raise NotSupported("a folder of this machine cannot be put back")
@@ -133,7 +133,8 @@ class Folder:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _settle(self, results: Sequence[CallResult]) -> Step:
+    def settle(self, results: Sequence[CallResult]) -> Step:
+        """The step of an action whose calls have been made, with these results."""
         self._steps += 1
         shown = [result_to_dict(result) for result in results]
         self._text = json.dumps(

@@ -37,6 +37,11 @@ class ToolWorld(World, Protocol):
         """
         ...
 
+
+@runtime_checkable
+class SettledWorld(ToolWorld, Protocol):
+    """A world with tools whose calls may come about in another way than it knows: from programs."""
+
     def settle(self, results: Sequence[CallResult]) -> Step:
         """The step of an action whose calls have all been made, with these results in the order in
         which they were asked for. Whoever wraps the world, so that its calls come about otherwise,
