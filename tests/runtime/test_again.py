@@ -20,6 +20,7 @@ from enactive.models.language_models.language_model import Completion, Message, 
 from enactive.observations import Task
 from enactive.runtime.agent_run import AgentRun
 from enactive.runtime.budget import Budget
+from enactive.runtime.checks import Verdict
 from enactive.runtime.fork import ancestors, fork
 from enactive.runtime.recorded import decision_from
 from enactive.runtime.records import decision_record, text_delta, text_from
@@ -168,6 +169,28 @@ def test_replay_is_equal_and_asks_nothing_outside(tmp_path):
             assert found.compared == len(list(log.entries("e")))
         assert office.sent == [] and office.clock == 0
         assert log.episode("e").outcome["success"]
+
+
+def test_verdicts_are_recorded_and_nobody_is_asked_again(tmp_path):
+    class Person:
+        name = "person"
+        asked = 0
+
+        async def check(self, proposal):
+            self.asked += 1
+            if proposal.call.tool == "shout":
+                return Verdict(say="reject", reason="quiet")
+            if proposal.call.tool == "pay":
+                return Verdict(say="modify", arguments={**proposal.call.arguments, "amount": 9})
+            return Verdict(say="approve")
+
+    person = Person()
+    with ActionLog(tmp_path / "a.sqlite") as log:
+        anyio.run(run, agent(LedgerWorld(), ACTIONS, checks=[person]), log, "e")
+        asked = person.asked
+        assert anyio.run(replay, agent(LedgerWorld(), ACTIONS), log, "e").equal
+        assert anyio.run(replay, agent(LedgerWorld(), ACTIONS, checks=[person]), log, "e").equal
+        assert person.asked == asked > 0
 
 
 def find(path, change, **options):

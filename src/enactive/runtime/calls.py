@@ -101,6 +101,10 @@ class Caller:
             raise several.exceptions[0] from None
         return tuple(results[call.id] for call in calls)
 
+    def judges(self, path: str) -> bool:
+        """Whether checks have a say about a call, or had when it was recorded."""
+        return bool(self._run.checks) or self._tape.peek("verdict", path) is not NOTHING
+
     async def verdict(self, proposal: Proposal) -> Verdict:
         """What the checks say, or said when it was recorded."""
         recorded = self._tape.take("verdict", proposal.path)
@@ -143,7 +147,7 @@ class Caller:
         if limit is not None and self._spent.calls >= limit:
             return self._not(path, "budget", f"the budget of {limit} calls is used up")
         self._spent.calls += 1
-        if self._run.checks:
+        if self.judges(path):
             proposal = Proposal(call=call, tool=bound.tool, path=path, observation=observation)
             verdict = await self.verdict(proposal)
             if verdict.say == "reject":

@@ -154,7 +154,8 @@ class _Loop:
         self, world: ToolWorld, number: int, action: Any, before: Step
     ) -> tuple[Step, str]:
         """An action of a world with tools: its calls, batch by batch, and then its step."""
-        if self.settings.checks and _member_without_calls(world.spec.accepts, action):
+        judges = self.caller.judges(f"{number}.0.0")
+        if judges and _member_without_calls(world.spec.accepts, action):
             action, rejected = await self._checked(number, action, before)
             if rejected:
                 return _refusal(before, f"rejected: {rejected}"), rejected
@@ -184,7 +185,7 @@ class _Loop:
         wrong = problem(self.world.spec.accepts, action)
         if wrong:
             return _refusal(before, f"invalid action: {wrong}"), wrong
-        if self.settings.checks:
+        if self.caller.judges(f"{number}.0.0"):
             action, rejected = await self._checked(number, action, before)
             if rejected:
                 return _refusal(before, f"rejected: {rejected}"), rejected
