@@ -17,11 +17,14 @@ import pytest
 
 from enactive.actions.toolbox import ToolError
 from enactive.actions.tools import Call, CallResult, Failure, Returned
+from enactive.models.language_models.language_model import ModelError, Request
+from enactive.models.language_models.scripted import Scripted
 from enactive.policies.agents.flow import (
     Failed,
     Flow,
     Ok,
     StepFailed,
+    ask,
     call,
     defer,
     do,
@@ -180,6 +183,17 @@ class TestFailures:
         flow = gather([sleep()] * 3, merge=one_writer).otherwise(pure(1))
         with pytest.raises(OSError, match="disk full"):
             done(flow, (), broken)
+
+    @pytest.mark.parametrize("branches", [1, 2])
+    def test_what_a_model_raises_is_raised(self, branches: int) -> None:
+        def answer(request: Request) -> str:
+            raise ModelError("the endpoint is down")
+
+        asked = ask(Scripted(name="none", answer=answer), Request(messages=()))
+        late = sleep().before(asked).otherwise(pure(1))
+        flow = gather([late] * branches, merge=one_writer).otherwise(pure(1))
+        with pytest.raises(ModelError, match="the endpoint is down"):
+            done(flow)
 
 
 class TestCancellation:
@@ -396,6 +410,27 @@ class TestDo:
                 ends.append("".join(other.value))
             ends.append("".join(reached.value))
         assert ends == ["xyy", "axy", "aax", "aaa", "xyy", "bxy", "bbx", "bbb"]
+
+    def test_functions_that_are_cancelled_clean_up(self) -> None:
+        order: list[str] = []
+
+        @do
+        async def tidy() -> None:
+            try:
+                await sleep(LONG)
+            finally:
+                order.append("tidied")
+
+        both = gather([tidy(), sleep(SOON, error="broken")], merge=one_writer)
+        flow = both.recover(lambda failed: pure(order.append("recovered")))
+        done(flow)
+        assert order == ["tidied", "recovered"]
+        stopped = start(flow, ())
+        assert isinstance(stopped, Suspended)
+        broken = stopped.resume({"0.1.0": Failure(kind="error", message="broken")})
+        assert isinstance(broken, Ok) and order[2:] == ["tidied", "recovered"]
+        other = stopped.resume({"0.0.0": Returned(value=1), "0.1.0": Returned(value=2)})
+        assert isinstance(other, Ok) and other.value == (None, 2), "a fork starts it anew"
 
     def test_a_function_that_looks_elsewhere_is_found_out(self) -> None:
         times: list[int] = []

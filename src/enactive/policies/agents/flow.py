@@ -250,7 +250,8 @@ def do(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Flow[Any, T
 
     ``buy("tea")`` is a flow and runs nothing. A flow that fails raises :class:`StepFailed` where it
     is awaited; what is not caught fails the function. Anything but flows that is awaited, such as a
-    sleep or a socket, is the failure ``invalid``.
+    sleep or a socket, is the failure ``invalid``. Where the flow is cancelled, ``finally`` blocks
+    run as far as they await nothing.
 
     Each run starts the function anew. Where a suspended run is resumed a second time, the function
     is started anew and given what it was given before, so it must decide by its arguments and by

@@ -114,6 +114,14 @@ class Asking:
         """Go on with the failure of the step."""
         return advance(FailFlow(failed), self.state, self.frames, self.asked + 1)
 
+    def cancel(self) -> None:
+        """End the async functions that wait; whoever continues the machine makes them anew."""
+        frame = self.frames
+        while frame is not None:
+            if isinstance(frame.step, _Awaiting):
+                frame.step.close()
+            frame = frame.rest
+
 
 Machine: TypeAlias = Asking | Ok[Any, Any] | Failed[Any]
 """Where a sequence of steps is: it asks, or it has ended."""

@@ -247,11 +247,13 @@ class Schedule:
         while gone:
             path = gone.pop()
             self.ended.pop(path, None)
-            if self.waiting.pop(path, None) is not None:
+            waiting = self.waiting.pop(path, None)
+            if waiting is not None:
                 self.dropped.append(path)
+                waiting.cancel()
             elif path in self.fans:
                 gone.extend(self._branches(path))
-                del self.fans[path]
+                self.fans.pop(path).asking.cancel()
 
 
 def _path(id: str) -> Path:
