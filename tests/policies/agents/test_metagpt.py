@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 pytest.importorskip("pydantic_monty")
 
 from enactive.actions.digital import CodeSpace, UnionSpace
 from enactive.actions.tools import READS, Tool, ToolSpace
+from enactive.episodes.action_log import ActionLog
 from enactive.models.language_models.language_model import Request
 from enactive.models.language_models.scripted import Scripted
 from enactive.observations import Observation, Task
 from enactive.policies.agents.metagpt import MetaGPT
 from enactive.policies.policy import Policy
+from enactive.runtime.agent_run import AgentRun
+from enactive.runtime.replay import replay
+from enactive.runtime.run import run
 from enactive.worlds.code.monty import MontyExecutor
+from enactive.worlds.code_world import WithCode
+from enactive.worlds.workspace.world import Workspace
 
 PRICE = Tool(
     name="price", description="Price of an item.", effects=READS,
@@ -141,3 +150,43 @@ def test_programs_in_a_union(executor: MontyExecutor) -> None:
     assert union.contains(first.action) and first.action["space"] == "code"
     with pytest.raises(ValueError, match="give it a world that accepts code"):
         built(Company(), executor, ToolSpace(tools=(PRICE,)))
+
+
+def test_the_company_solves_a_task_of_the_workspace(
+    executor: MontyExecutor, tmp_path: Path
+) -> None:
+    """In the journaled runtime, with programs as actions; replayed, its model is not asked."""
+    world = WithCode.Config(world=Workspace.Config(domains=("files",))).build()
+
+    def answer(request: Request) -> str:
+        kind = request.messages[0].content.rpartition("JSON of ")[2].rstrip(".")
+        functions = "def name(path: str) -> str:\n    return path.split('/')[-1]"
+        code = re.findall(r"[A-Z]-\d+", request.messages[-1].content)
+        main = (
+            f"found = search_files(text='{code[0] if code else ''}')\n"
+            "path = found['lines'][0]['path']\n"
+            "move_file(path=path, to='archive/' + name(path))\n"
+            "answer(text='done')"
+        )
+        documents: dict[str, Any] = {
+            "ProductRequirements": {"goals": ["move"], "requirements": ["one file"]},
+            "Design": {"functions": [], "flow": "search, move, answer"},
+            "Tasks": {"tasks": ["all"]},
+            "Tests": {"assertions": ["assert name('a/b.txt') == 'b.txt'"]},
+            "Program": {"functions": functions, "main": main},
+        }
+        return json.dumps(documents[kind])
+
+    def agent(model: Any) -> AgentRun:
+        return AgentRun(
+            world=world,
+            policy=lambda taped: MetaGPT.Config().build(taped, world.spec.accepts, executor),
+            task=Task(name="files-1", instruction=""), seed=3, model=model,
+        )  # fmt: skip
+
+    with ActionLog(tmp_path / "log.sqlite") as log:
+        result = anyio.run(run, agent(Scripted(name="company", answer=answer)), log, "e")
+        assert result.success and result.spent.steps == 1 and result.spent.calls == 3
+        replayed = anyio.run(replay, agent(None), log, "e")
+        assert replayed.equal, str(replayed)
+    world.close()
