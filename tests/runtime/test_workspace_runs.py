@@ -16,6 +16,8 @@ from enactive.observations import Task
 from enactive.policies.agents.experience import Experience
 from enactive.policies.agents.laser import Laser
 from enactive.policies.agents.metaagent import MetaAgent
+from enactive.policies.agents.skill_sets import Repeat
+from enactive.policies.agents.skills import SkilledWorld
 from enactive.policies.agents.store import Store
 from enactive.policies.expert import ExpertPolicy
 from enactive.policies.policy import Policy
@@ -24,6 +26,7 @@ from enactive.runtime.replay import replay
 from enactive.runtime.run import resume, run
 from enactive.systems.laser_arms import proposer
 from enactive.systems.metaagent_stream import model as errands_model
+from enactive.worlds.babyai import BabyAI
 from enactive.worlds.workspace.shop_server import ShopServer
 from enactive.worlds.workspace.world import DOMAINS, Workspace
 
@@ -86,6 +89,19 @@ def test_planners_replay_without_asking_the_model(
         assert result.reason == "terminated" or result.final.text == '{"value": "taken"}'
         again = anyio.run(replay, agent, log, "e")
         assert again.equal and again.compared > 10, str(again)
+
+
+def test_skills_run_and_replay_to_equal_bits(tmp_path: Path) -> None:
+    world = SkilledWorld.Config(world=BabyAI.Config(cameras=())).build()
+    follow = Repeat(world.spec.accepts, {"tool": "follow_instruction", "arguments": {}})
+    agent = AgentRun(
+        world=world, policy=lambda model: follow, task=Task(name="GoToObj", instruction=""), seed=3
+    )
+    with ActionLog(tmp_path / "actions.sqlite") as log:
+        assert anyio.run(run, agent, log, "e").success
+        again = anyio.run(replay, agent, log, "e")
+        assert again.equal, str(again)
+    world.close()
 
 
 @dataclass(frozen=True, slots=True)
