@@ -347,7 +347,9 @@ def claim(quick: bool = False) -> Claim:
             "well. In it the script did not write a plan again that had not been understood, so "
             "that agents with a register failed in about one question of twenty for no reason of "
             "the register's; 'as often not understood' and 'a larger window' were inconclusive. "
-            "The script was corrected; hypotheses and thresholds are as they were.",
+            "The script was corrected; a reply that is not understood no longer pushes the last "
+            "result out of the register; the keys of results are sorted now. Hypotheses and "
+            "thresholds are as they were.",
         ),
         not_tried=(
             "language models: whether one writes symbols more or less reliably than sentences",

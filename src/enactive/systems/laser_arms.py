@@ -84,9 +84,9 @@ class Transcript:
         """One more turn."""
         return (*state, Turn(said=said, result=result))
 
-    def refuse(self, state: tuple[Turn, ...], said: str, problem: str) -> tuple[Turn, ...]:
-        """A turn whose result is the problem."""
-        return (*state, Turn(said=said, result=f"Not understood: {problem}"))
+    def refuse(self, state: tuple[Turn, ...], said: str) -> tuple[Turn, ...]:
+        """A turn like any other."""
+        return (*state, Turn(said=said, result="(not understood)"))
 
     def render(self, state: tuple[Turn, ...], limit: int) -> str:
         """The turns as text."""

@@ -64,8 +64,8 @@ class Keeper(Protocol):
         action does not fit the state."""
         ...
 
-    def refuse(self, state: Any, said: str, problem: str) -> Any:
-        """The state after a reply that was no action."""
+    def refuse(self, state: Any, said: str) -> Any:
+        """The state after a reply that was no action. The next prompt says what was wrong."""
         ...
 
     def render(self, state: Any, limit: int) -> str:
@@ -115,9 +115,9 @@ class Slots:
             return state.apply(Did(action=str(act), result=result))
         return state
 
-    def refuse(self, state: Register, said: str, problem: str) -> Register:
-        """The problem takes the place of the last result: the model must see it, once."""
-        return state.apply(Did(action="(not understood)", result=problem))
+    def refuse(self, state: Register, said: str) -> Register:
+        """Unchanged: the prompt says what was wrong, once, and nothing that was found is lost."""
+        return state
 
     def render(self, state: Register, limit: int) -> str:
         """The register as text."""
@@ -134,6 +134,8 @@ class LaserMemory:
     """Replies so far."""
     refused: int = 0
     """Replies that were no action."""
+    problem: str = ""
+    """Why the last reply was none; empty where it was one."""
     pending: tuple[Act, str] | None = None
     """The call under way, and how the model wrote it."""
 
@@ -217,7 +219,8 @@ class Laser:
         tools = [one for one in self.space.tools if one.name != self._answer.name]
         system = f"{self.language.rules}\nTools:\n{describe_tools(tools)}"
         task = f"Task: {memory.task}\n"
-        turn = f"\nTurn {memory.turn + 1} of {self.config.max_turns}."
+        wrong = f"\nYour last reply was not understood: {memory.problem}" if memory.problem else ""
+        turn = f"{wrong}\nTurn {memory.turn + 1} of {self.config.max_turns}."
         room = self.config.window * CHARACTERS_PER_TOKEN - len(system) - len(task) - len(turn)
         kept = self.keeper.render(memory.state, max(room, 0))
         return (
@@ -246,7 +249,7 @@ class Laser:
             )
             reply = self.model.complete(request)
             cost += cost_of(reply.usage)
-            memory = replace(memory, turn=memory.turn + 1)
+            memory = replace(memory, turn=memory.turn + 1, problem="")
             parents = (tokens[-1].id,) if tokens else ()
             said = reply.text.strip()
             tokens.append(
@@ -263,10 +266,12 @@ class Laser:
                     memory = replace(memory, pending=(act, said))
                     return self._decide(_action(act.call), tokens, cost, memory)
                 state = self.keeper.add(memory.state, act, said, "")
+                memory = replace(memory, state=state)
             except NoAct as problem:
-                state = self.keeper.refuse(memory.state, said, str(problem))
-                memory = replace(memory, refused=memory.refused + 1)
-            memory = replace(memory, state=state)
+                state = self.keeper.refuse(memory.state, said)
+                memory = replace(
+                    memory, state=state, refused=memory.refused + 1, problem=str(problem)[:300]
+                )
         # Nothing was decided within the bounds: the episode must not hang.
         return self._decide(answer_call(self._answer, "unknown"), tokens, cost, memory)
 
