@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import agent_tables
 import world_tables
 
 from enactive.evaluation.statistics import student_t
@@ -103,6 +104,8 @@ def _expert_of(world: str) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "heads": heads,
     "bake-off": bake_off,
+    "agent-overhead": agent_tables.overhead,
+    "agent-replays": agent_tables.replays,
     "worlds": lambda: markdown(*world_tables.worlds()),
     "libero-suites": lambda: markdown(*world_tables.libero_suites()),
     "libero-listening": lambda: markdown(*world_tables.libero_listening()),
@@ -162,7 +165,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
     check = parser.parse_args().check
     stale: list[str] = []
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted((ROOT / "docs").rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         made = PLACE.sub(lambda m: f"{m[1]}\n{TABLES[m['name']]()}\n\n{m[3]}", text)
         if made == text:
