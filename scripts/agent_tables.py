@@ -30,8 +30,8 @@ def replays() -> str:
     """Episodes recorded and replayed, by kind of world."""
     found = json.loads((RESULTS / "agent_replay.json").read_text())
     lines = [
-        "| world | episodes | tasks | successes | decisions | calls | entries compared | bit-equal, "
-        "deciding again | bit-equal, recorded decisions |",
+        "| world | episodes | tasks | successes | decisions | calls | entries compared | "
+        "bit-equal, deciding again | bit-equal, recorded decisions |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found["table"].items():
