@@ -23,7 +23,7 @@ from enactive.serving.mcp_server import serving_http
 from enactive.worlds.tool_world import call_in_order
 
 mcp = pytest.importorskip("mcp")
-pytest.importorskip("mcp_server_time")
+
 
 TIME = McpClient.Config(
     command=(sys.executable, "-m", "mcp_server_time", "--local-timezone", "UTC"), seconds=20.0

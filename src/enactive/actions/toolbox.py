@@ -24,7 +24,8 @@ class CallContext:
 
 
 def copy_json(value: Any) -> Any:
-    """A JSON value of its own: changing it changes nothing else. Tuples become lists.
+    """A JSON value of its own: changing it changes nothing else. Tuples become lists, and keys are
+    sorted, so that it looks as it does when it is read from a log.
 
     Raises:
         ValueError: it is no JSON value.
@@ -42,7 +43,7 @@ def copy_json(value: Any) -> Any:
         for key in mapping:
             if not isinstance(key, str):
                 raise ValueError(f"it has the key {key!r}; JSON's keys are strings")
-        return {key: copy_json(item) for key, item in mapping.items()}
+        return {key: copy_json(mapping[key]) for key in sorted(mapping)}
     if isinstance(value, list | tuple):
         return [copy_json(item) for item in cast("Sequence[Any]", value)]
     raise ValueError(f"{type(value).__name__} is no JSON value")

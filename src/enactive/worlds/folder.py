@@ -7,36 +7,27 @@ outside: a replay takes their recorded results, and a run that was killed makes 
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from enactive.actions.toolbox import BoundTool, Toolbox, ToolError
-from enactive.actions.tools import CallResult, Effects, Failure, Tool, result_to_dict
-from enactive.observations import Observation, ObservationSpec, Task, TaskSpec
-from enactive.worlds.tool_world import Activity, call_activity, drive
+from enactive.actions.tools import Effects, Tool
+from enactive.worlds.tools_world import ToolsWorld
 from enactive.worlds.workspace.problem import Operation
 from enactive.worlds.workspace.units import OPERATIONS as UNITS
-from enactive.worlds.workspace.world import ANSWER
-from enactive.worlds.world import EventSpec, NotSupported, Snapshot, Step, WorldSpec
 
 MOST_FILES = 200
 MOST_LINES = 40
 READS = Effects(read_only=True)
 WRITES = Effects(destructive=True, idempotent=True)
 MOVES = Effects(destructive=True)
-EVENTS = (
-    EventSpec(name="call_failed", description="a call gave a failure"),
-    EventSpec(name="answered", description="an answer was given"),
-)
 
 
 class Folder:
-    """The world; made with ``Folder.Config(path=...).build()``. There is one task, whose words are
-    the instruction; nothing judges it, so an episode that was answered counts as a success."""
+    """The tools of a folder; ``Folder.Config(path=...).build()`` makes a world of them."""
 
     @dataclass(frozen=True, kw_only=True, slots=True)
     class Config:
@@ -53,13 +44,16 @@ class Folder:
         max_steps: int = 40
         """Actions of an episode."""
 
-        def build(self) -> Folder:
+        def build(self) -> ToolsWorld:
             """The world.
 
             Raises:
                 ValueError: the path is no folder.
             """
-            return Folder(self)
+            return ToolsWorld(
+                Folder(self).toolbox, name="folder", version="1", parallel=self.parallel,
+                max_steps=self.max_steps,
+            )  # fmt: skip
 
     def __init__(self, config: Folder.Config) -> None:
         if not config.path.is_dir():
@@ -85,75 +79,7 @@ class Folder:
                       to=_path("path that it shall have")),
             ]  # fmt: skip
         bound += [BoundTool(tool=one.tool, function=_bare(one)) for one in UNITS]
-        effects = Effects(destructive=False, open_world=False)
-        answer = BoundTool(tool=replace(ANSWER, effects=effects), function=self._give_answer)
-        self._toolbox = Toolbox((*bound, answer))
-        self._spec = WorldSpec(
-            name="folder",
-            version="1",
-            observations=ObservationSpec(),
-            accepts=self._toolbox.space(config.parallel),
-            tasks=(TaskSpec(name="work", instructions=(), max_steps=config.max_steps,
-                            description="whatever the instruction says"),),
-            rate_hz=1.0,
-            events=EVENTS,
-        )  # fmt: skip
-        self._told, self._text, self._steps, self._answer = "", "", 0, ""
-
-    @property
-    def spec(self) -> WorldSpec:
-        return self._spec
-
-    @property
-    def toolbox(self) -> Toolbox:
-        return self._toolbox
-
-    def reset(self, task: Task, seed: int) -> Observation:
-        self._spec.check_task(task)
-        names = [tool.name for tool in self._toolbox.tools]
-        self._told, self._text = task.instruction, json.dumps({"tools": names})
-        self._steps, self._answer = 0, ""
-        return self._look()
-
-    def step(self, action: Any) -> Step:
-        return drive(self._toolbox, self.activity(action), self._steps)
-
-    def activity(self, action: Any) -> Activity:
-        space = self._toolbox.space(self._config.parallel)
-        if problem := space.problem(action):
-            raise ValueError(f"no action of the folder: {problem}")
-        return call_activity(space, action, self.settle)
-
-    def snapshot(self) -> Snapshot:
-        raise NotSupported("a folder of this machine cannot be put back")
-
-    def restore(self, snapshot: Snapshot) -> Observation:
-        raise NotSupported("a folder of this machine cannot be put back")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def settle(self, results: Sequence[CallResult]) -> Step:
-        """The step of an action whose calls have been made, with these results."""
-        self._steps += 1
-        shown = [result_to_dict(result) for result in results]
-        self._text = json.dumps(
-            shown[0] if len(shown) == 1 else {"results": shown}, ensure_ascii=False
-        )
-        failed = any(isinstance(result, Failure) for result in results)
-        answered = bool(self._answer)
-        events = ("call_failed",) * failed + ("answered",) * answered
-        return Step(
-            observation=self._look(),
-            reward=float(answered),
-            terminated=answered,
-            truncated=not answered and self._steps >= self._config.max_steps,
-            success=answered,
-            events=events,
-        )
-
-    def _look(self) -> Observation:
-        return Observation(instruction=self._told, time=float(self._steps), text=self._text)
+        self.toolbox = Toolbox(tuple(bound))
 
     # -------------------------------------------------------------------------------- tools
 
@@ -236,12 +162,6 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
         return {"path": to}
-
-    def _give_answer(self, text: str) -> Any:
-        if self._answer:
-            raise ToolError("an answer was given already; the first one counts")
-        self._answer = text or "(nothing)"
-        return "taken"
 
 
 def _tool(
