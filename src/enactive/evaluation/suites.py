@@ -149,6 +149,30 @@ def vizdoom() -> Suite:
     )
 
 
+def miniwob() -> Suite:
+    """MiniWoB++'s pages."""
+    from enactive.worlds.miniwob import task_names
+
+    return Suite(
+        name="miniwob",
+        world="miniwob",
+        tasks=task_names(),
+        description="all pages of MiniWoB++ 1.1 (ICLR 2018) but for those of its flight sites",
+    )
+
+
+def miniwob_experts() -> Suite:
+    """Those of MiniWoB++'s pages that have a scripted expert."""
+    from enactive.worlds.miniwob_experts import expert_tasks
+
+    return Suite(
+        name="miniwob-experts",
+        world="miniwob",
+        tasks=expert_tasks(),
+        description="the pages of MiniWoB++ that a scripted expert here knows how to do",
+    )
+
+
 def so101() -> Suite:
     """The SO-101 arm's tasks."""
     from enactive.worlds.so101 import TASKS

@@ -222,7 +222,7 @@ HYPOTHESES = (
         name="other-tools-cost",
         statement="Tools that training did not have take more decisions per success",
         value=lambda arms: arms["hybrid"].outcome("decisions, other tools")
-        / arms["hybrid"].outcome("decisions"),
+        / max(arms["hybrid"].outcome("decisions"), 1.0),
         direction="greater", threshold=1.0, unit="of the decisions with known tools",
         resolution=0.005, primary=False,
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,11 @@ class Hands:
         return step
 
 
+def _miniwob() -> Any:
+    """MiniWoB++'s configuration; not before somebody asks."""
+    return Registry("worlds").load("miniwob")()
+
+
 class WithTools:
     """A world with a toolbox; make it with ``WithTools.Config(world=..., tools=...).build()``."""
 
@@ -72,14 +77,14 @@ class WithTools:
     class Config:
         """Configuration of :class:`WithTools`."""
 
-        world: Any = part("worlds")
-        """The world inside."""
-        tools: str
+        world: Any = part("worlds", default_factory=_miniwob)
+        """The world inside; by default MiniWoB++."""
+        tools: str = "elements"
         """Registered name of the function that makes the tools, or where it is,
         ``"package.module:function"``. It takes :class:`Hands` and gives a toolbox."""
         name: str = "screen"
         """What the world's own actions are called in the union."""
-        idle: Any
+        idle: Any = field(default_factory=lambda: {"do": "wait"})
         """The world's action that does nothing. A decision whose calls did nothing to the world
         takes one, so that time passes and the world's limit of steps holds."""
         parallel: int = 1
