@@ -90,6 +90,8 @@ class FlowPolicy:
     encode: Callable[[tuple[Call, ...]], Any] = tool_action
     """Makes an action of calls."""
     read: Read = read_results
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """JSON values that decide what the flow does, for provenance."""
 
     @property
     def name(self) -> str:
@@ -104,7 +106,7 @@ class FlowPolicy:
         return self.space
 
     def describe(self) -> Mapping[str, Any]:
-        return {"policy": "flow", "name": self.label}
+        return {"policy": "flow", "name": self.label, **self.settings}
 
     def begin(self, task: Task, seed: int) -> FlowMemory:
         return FlowMemory(seed=seed)

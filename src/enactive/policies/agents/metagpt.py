@@ -19,6 +19,7 @@ from pydantic import Field
 from enactive.actions.digital import CodeSpace, UnionSpace
 from enactive.actions.spaces import ActionSpace
 from enactive.actions.tools import Call, CallResult, Returned, Tool
+from enactive.configuration import to_dict
 from enactive.models.language_models.language_model import LanguageModel
 from enactive.observations import Observation
 from enactive.policies.agents.documents import Document, Kind
@@ -268,6 +269,11 @@ class MetaGPT:
                 state=team.state,
                 encode=encode,
                 read=_told,
+                settings={
+                    "config": to_dict(self),
+                    "model": dict(model.describe()),
+                    "executor": dict(executor.describe()),
+                },
             )
 
 
