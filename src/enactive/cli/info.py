@@ -14,7 +14,7 @@ import tyro
 
 import enactive
 from enactive.cli.arguments import parse
-from enactive.cli.loading import EVALUATION, JOURNAL, cores, dataset_path
+from enactive.cli.loading import EVALUATION, JOURNAL, action_log_path, cores, dataset_path
 from enactive.cli.mistakes import EXTRAS, UserError, wiring
 from enactive.registry import Registry
 
@@ -33,7 +33,7 @@ class Arguments:
     """
 
     path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
-    """A directory that a command wrote, a LeRobot v3 dataset, or a journal."""
+    """A directory that a command wrote, a LeRobot v3 dataset, a journal, or an action log."""
     episodes: bool = False
     """List the episodes with their ids."""
 
@@ -63,7 +63,7 @@ def installed() -> None:
             extra = f"; pip install 'enactive[{EXTRAS[package]}]'" if package in EXTRAS else ""
             version = f"not installed{extra}"
         print(f"  {package:<13} {version}")
-    for kind in ("worlds", "backbones", "heads"):
+    for kind in ("worlds", "backbones", "heads", "agents", "language_models"):
         print(f"  {kind:<13} {', '.join(Registry(kind).names())}")
     with contextlib.suppress(ModuleNotFoundError):
         import torch
@@ -87,6 +87,10 @@ def describe(path: Path, episodes: bool) -> None:
         found = True
     if (path / EVALUATION).is_file():
         _evaluation(path / EVALUATION, episodes)
+        found = True
+    log = action_log_path(path)
+    if log is not None:
+        _actions(log, episodes)
         found = True
     journal = path if path.is_file() else path / JOURNAL
     if journal.is_file() and not found:
@@ -148,6 +152,19 @@ def _evaluation(file: Path, episodes: bool) -> None:
         for result in evaluation.episodes:
             outcome = "success" if result.success else "no success"
             print(f"  {result.id}  {outcome} in {result.steps} steps, {result.instruction!r}")
+
+
+def _actions(path: Path, episodes: bool) -> None:
+    from enactive.episodes.action_log import ActionLog
+
+    with ActionLog(path) as log:
+        found = log.episodes()
+        ended = sum(one.outcome is not None for one in found)
+        right = sum(one.outcome is not None and bool(one.outcome["success"]) for one in found)
+        print(f"{path}: action log of {len(found)} agents' episodes, {ended} ended, {right} with "
+              "success")  # fmt: skip
+        for one in found if episodes else ():
+            print(f"  {one.id}  {one.header['task']['instruction']!r}")
 
 
 def _journal(path: Path, episodes: bool) -> None:

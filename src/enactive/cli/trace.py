@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +55,8 @@ def run(arguments: Arguments) -> int:
     path = action_log_path(arguments.recording)
     if path is None:
         raise UserError(f"{arguments.recording} holds no agent's run; `enactive agent` makes one")
-    console = Console(highlight=False, soft_wrap=True)
+    # A file or another program gets whole lines; a terminal wraps them.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
     with wiring(), ActionLog(path) as log:
         episodes = log.episodes()
         id = arguments.episode or (episodes[0].id if len(episodes) == 1 else "")
