@@ -125,6 +125,8 @@ def test_async_functions_stay_async() -> None:
 
     bound = bind(later)
     assert asyncio.run(bound.start(Call(tool="later", arguments={"n": 1}), CONTEXT)) == 2
+    result = called(later, n=1)
+    assert isinstance(result, Failure) and "nothing here can wait for it" in result.message
 
 
 def test_methods_of_an_object_in_the_order_they_are_written() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -136,6 +137,12 @@ class Toolbox(Sequence[BoundTool]):
             value = bound.start(call, context)
         except Exception as error:  # a tool's failure is the caller's to read
             return failed(error, call, context)
+        if inspect.iscoroutine(value):
+            value.close()
+            message = (
+                f"{call.tool} is a coroutine, and nothing here can wait for it; use the runtime"
+            )
+            return Failure(kind="error", message=message, where=context.path)
         return returned(value, bound.tool, context)
 
 
