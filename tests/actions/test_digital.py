@@ -116,3 +116,20 @@ def test_wrong_fields_are_refused_by_name():
         ToolSpace(tools=(SEARCH, SEARCH))
     with pytest.raises(ValueError, match="spaces"):
         UnionSpace(spaces={})
+
+
+def test_a_union_draws_from_its_members():
+    generator = np.random.default_rng(0)
+    union = UnionSpace(spaces={"choose": CHOICE, "point": SCREEN, "write": CODE})
+    drawn = [union.sample(generator) for _ in range(50)]
+    assert all(union.contains(action) for action in drawn)
+    assert {action["space"] for action in drawn} == {"choose", "point"}  # code cannot be drawn
+    with pytest.raises(ValueError, match="none of"):
+        UnionSpace(spaces={"write": CODE}).sample(generator)
+
+
+def test_a_union_says_what_is_wrong():
+    assert "did you mean 'call'" in UNION.problem({"space": "cal", "action": 1})
+    assert "'action', and nothing else" in UNION.problem({"space": "call"})
+    assert "4 is none of 'choose'" in UNION.problem({"space": "choose", "action": 4})
+    assert UNION.problem({"space": "choose", "action": 1}) == ""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from enactive.policies.agents.hybrid_options import wishes
 from enactive.systems.ultracua_training import verify_checkers
 from enactive.worlds.checkers import All, AnyOf, AtLeast, Holds, Is, Not, false_verdicts
+from enactive.worlds.checks import check_world
 from enactive.worlds.desktop import Desktop
 from enactive.worlds.desktop_settings import SETTINGS, goal
 from enactive.worlds.tool_world import ToolWorld
@@ -28,6 +29,11 @@ def click(world: Desktop, x: int, y: int) -> Any:
 def call(world: Desktop, tool: str, value: Any) -> Any:
     action = {"tool": tool, "arguments": {"value": value}}
     return world.step({"space": "calls", "action": action})
+
+
+def test_the_contract_is_kept() -> None:
+    report = check_world(Desktop.Config().build())
+    assert report.ok, str(report)
 
 
 def test_an_app_is_opened_changed_and_left() -> None:
@@ -98,9 +104,9 @@ def test_success_is_the_checkers_and_only_when_said() -> None:
     short = Desktop.Config(budget=3).build()
     begin(short, 4)
     for _ in range(2):
-        assert not click(short, 2, 4).truncated
+        assert not click(short, 2, 4).terminated
     last = click(short, 2, 4)
-    assert last.truncated and not last.terminated and last.reward == -1.0
+    assert last.terminated and last.events == ("out_of_budget",) and last.reward == -1.0
     with pytest.raises(RuntimeError, match="has ended"):
         click(short, 0, 0)
 

@@ -188,6 +188,19 @@ class UnionSpace:
         held = member.contains(action["action"])
         return "" if held else f"action: {action['action']!r} is none of {name!r}"
 
+    def sample(self, generator: np.random.Generator) -> dict[str, Any]:
+        """An action of one of the spaces that can be drawn from, each as likely.
+
+        Raises:
+            ValueError: none of them can be drawn from.
+        """
+        able = [name for name, space in self.spaces.items() if hasattr(space, "sample")]
+        if not able:
+            raise ValueError(f"UnionSpace: none of {[*self.spaces]} can be drawn from")
+        name = able[int(generator.integers(len(able)))]
+        member: Any = self.spaces[name]
+        return {"space": name, "action": member.sample(generator)}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""
         spaces = {name: space.to_dict() for name, space in self.spaces.items()}

@@ -41,6 +41,7 @@ SPENT = StateVector(
 
 EVENTS = (
     EventSpec(name="done", description="the policy said that it is done"),
+    EventSpec(name="out_of_budget", description="the budget was spent before that"),
     EventSpec(name="tool_failed", description="a call gave a failure"),
 )
 
@@ -237,16 +238,20 @@ class Desktop:
         assert self._goal is not None
         state.decisions += 1
         state.budget += cost
-        truncated = state.budget >= self._budget and not state.done
-        state.over = state.done or truncated
+        spent_out = state.budget >= self._budget and not state.done
+        state.over = state.done or spent_out
         success = state.done and self._goal.checker.holds(state.values)
         return Step(
             observation=self._observe(),
             reward=0.0 if not state.over else 1.0 if success else -1.0,
-            terminated=state.done,
-            truncated=truncated,
+            terminated=state.over,
+            truncated=False,
             success=success,
-            events=("done", *events) if state.done else events,
+            events=(
+                *(("done",) if state.done else ()),
+                *(("out_of_budget",) if spent_out else ()),
+                *events,
+            ),
         )
 
     def _running(self) -> _State:

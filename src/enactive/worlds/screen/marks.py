@@ -60,36 +60,60 @@ def draw(picture: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np.uint8]
     """A copy of ``picture``, ``uint8 (H, W, 3)``, with a box and a number for every mark.
 
     A number stands at the upper left corner of its box, or at another corner where a number
-    already stands there.
+    already stands there; beside its box where it would cover most of it.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.fromarray(np.ascontiguousarray(picture))
     pen = ImageDraw.Draw(image)
     font: Any = ImageFont.load_default(size=9)
-    taken: list[tuple[int, int, int, int]] = []
+    size = (image.width, image.height)
+    taken: list[Box] = [mark.node.box for mark in marks if _is_small(mark)]
     for mark in marks:
         left, top, width, height = mark.node.box
         colour = COLOURS[(mark.number - 1) % len(COLOURS)]
-        right = min(left + width, image.width) - 1
-        bottom = min(top + height, image.height) - 1
+        right, bottom = min(left + width, size[0]) - 1, min(top + height, size[1]) - 1
         left, top = max(left, 0), max(top, 0)
         pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour)
-        text = str(mark.number)
-        wide, high = 5 * len(text) + 3, 10
-        corners = (
-            (left, top), (right - wide, top), (left, bottom - high), (right - wide, bottom - high),
-        )  # fmt: skip
-        spots = [
-            (min(max(x, 0), image.width - wide), min(max(y, 0), image.height - high), wide, high)
-            for x, y in corners
-        ]
-        spot = next((s for s in spots if not any(_overlap(s, t) for t in taken)), spots[0])
+        spot = _spot(mark, size, taken)
         taken.append(spot)
-        x, y = spot[:2]
+        x, y, wide, high = spot
         pen.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
-        pen.text((x + 2, y - 1), text, fill=(255, 255, 255), font=font)
+        pen.text((x + 2, y - 1), str(mark.number), fill=(255, 255, 255), font=font)
     return np.array(image, np.uint8)
+
+
+Box = tuple[int, int, int, int]
+"""Left, top, width and height, px."""
+
+HIGH = 10
+"""Of a number, px."""
+
+
+def _is_small(mark: Mark) -> bool:
+    """Whether a number would cover most of the element."""
+    return mark.node.box[2] * mark.node.box[3] < 3 * HIGH * _wide(mark)
+
+
+def _wide(mark: Mark) -> int:
+    return 5 * len(str(mark.number)) + 3
+
+
+def _spot(mark: Mark, size: tuple[int, int], taken: Sequence[Box]) -> Box:
+    """Where a mark's number stands."""
+    (left, top, width, height), wide = mark.node.box, _wide(mark)
+    right, bottom = left + width, top + height
+    spots = [
+        (left, top), (right - wide, top), (left, bottom - HIGH), (right - wide, bottom - HIGH)
+    ]  # fmt: skip
+    if _is_small(mark):
+        beside = [(left - wide, top), (right, top), (left, top - HIGH), (left, bottom)]
+        spots = beside + spots
+    kept = [
+        (min(max(x, 0), size[0] - wide), min(max(y, 0), size[1] - HIGH), wide, HIGH)
+        for x, y in spots
+    ]
+    return next((one for one in kept if not any(_overlap(one, other) for other in taken)), kept[0])
 
 
 def as_text(marks: Sequence[Mark]) -> str:
@@ -97,5 +121,5 @@ def as_text(marks: Sequence[Mark]) -> str:
     return "\n".join(mark.line() for mark in marks)
 
 
-def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
