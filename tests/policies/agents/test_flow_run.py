@@ -145,7 +145,8 @@ class TestFailures:
         def stop(_: Any) -> Any:
             raise StepFailed(own)
 
-        assert done(pure(1).map(stop)).failure is own
+        stopped = done(pure(1).map(stop).named("step"))
+        assert stopped.failure is own and stopped.where == "step/map stop"
 
     def test_where_names_the_step(self) -> None:
         flow = gather([pure(1), sleep(error="no").named("look up")], merge=one_writer).named(

@@ -279,6 +279,23 @@ class TestModes:
         assert end.value == Final(number=3) and goals == ["on paper", "on slate"]
         assert end.state.asked == 2
 
+    @pytest.mark.parametrize("mode", ["react", "plan"])
+    def test_a_role_goes_on_with_what_it_has_just_produced(self, mode: str) -> None:
+        def answer(request: Request) -> str:
+            if mode == "plan":
+                return json.dumps({"steps": [{"work": w, "goal": ""} for w in ("draft", "review")]})
+            return '"review"' if "Done: draft" in request.messages[-1].content else '"draft"'
+
+        model = Scripted(name="s", answer=answer)
+        modes = {"react": React(model=model, loops=2), "plan": PlanAndAct(model=model)}
+        review = replace(REVIEW, function=lambda one, goal="": Final(number=one.number))
+        work = replace(draft(), function=lambda wish, goal="": Draft(number=5))
+        some = team(Role(name="writer", works=(work, review), mode=modes[mode]))
+        end = done(some)
+        assert end.value == Final(number=5)
+        assert dict(end.state.read) == {"writer": 1}, "its own draft is no news to it"
+        assert end.state.bus.boxes["writer"].ids == {".0", "writer.0"}
+
     def test_plans_are_bounded(self) -> None:
         model = scripted('{"steps": [{"work": "fly", "goal": ""}]}')
         writer = Role(name="writer", works=(draft(),), mode=PlanAndAct(model=model, plans=2))

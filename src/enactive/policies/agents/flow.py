@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -341,7 +341,7 @@ class DoFlow(Flow[Any, T_co]):
 def caught(error: Exception, where: str) -> Failed[Any]:
     """An exception as a failure; its state is filled in by whoever caught it."""
     if isinstance(error, StepFailed):
-        return error.failed
+        return error.failed if error.failed.where else replace(error.failed, where=where)
     if isinstance(error, MergeConflict):
         return Failed(state=None, failure=Failure(kind="invalid", message=str(error)), where=where)
     kind = "" if isinstance(error, ToolError) else f"{type(error).__name__}: "

@@ -27,8 +27,8 @@ async def run(
 ) -> Result[S, T]:
     """Run a flow to its end.
 
-    A branch that fails cancels its siblings, and waits for their cleaning up, before the run goes
-    on. What has come in by then is taken in together, so that failures of the same moment are all
+    A branch that fails cancels its siblings, and no further call is begun before they have cleaned
+    up. What has come in by then is taken in together, so that failures of the same moment are all
     collected. Cancellation from outside cancels every call that is under way and is raised on.
 
     Args:

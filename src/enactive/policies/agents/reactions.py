@@ -73,7 +73,7 @@ async def _react(mode: React, role: Role, news: tuple[Message, ...], box: Box) -
         chosen = next((work for work in ready if work.name == text), None)
         if chosen is None:  # "stop", or no name at all
             return
-        await role.perform(chosen, box)
+        box = await role.perform(chosen, box, keep=True)
         done.append(chosen.name)
 
 
@@ -118,7 +118,7 @@ async def _plan_and_act(mode: PlanAndAct, role: Role, news: tuple[Message, ...],
             for step in plan.steps:
                 if step.work not in works or role.inputs(works[step.work], box) is None:
                     await fail(Failure(kind="invalid", message=f"{step.work} cannot be done now"))
-                await role.perform(works[step.work], box, step.goal)
+                box = await role.perform(works[step.work], box, step.goal, keep=True)
             return
         except StepFailed as error:
             if not left:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from enactive.actions.tools import Failure
 from enactive.policies.agents.documents import Box, Bus, Document, Kind, kind_of
-from enactive.policies.agents.flow import Flow, do, fail, gather, get, modify
+from enactive.policies.agents.flow import Flow, do, fail, gather, get, modify, put
 from enactive.policies.agents.reactions import ByOrder, Mode
 from enactive.policies.agents.record import Record
 from enactive.policies.agents.works import MERGE, Inputs, TeamState, Work
@@ -46,8 +46,16 @@ class Role:
         return there if len(there) == len(found) else None
 
     @do
-    async def perform(self, work: Work, box: Box, goal: str = "") -> None:
-        """Do a work and publish what it gives."""
+    async def perform(self, work: Work, box: Box, goal: str = "", keep: bool = False) -> Box:
+        """Do a work and publish what it gives.
+
+        Args:
+            work: one of the role's.
+            box: what the role has read.
+            goal: what a plan wants of it.
+            keep: put what it gives into the box at once, if the role reads it; then it is no news
+                to it in the next round.
+        """
         inputs = self.inputs(work, box)
         assert inputs is not None
         document = await work.do(inputs, goal, "").named(work.name)
@@ -62,6 +70,13 @@ class Role:
             return replace(state, works=state.works + 1, bus=bus)
 
         await modify(publish)
+        if not keep or to or kind_of(document) not in self.subscriptions:
+            return box
+        state: TeamState = await get()
+        box = replace(box, kept=(*box.kept, state.bus.published[-1]))
+        boxes = state.bus.boxes | {self.name: box}
+        await put(replace(state, bus=replace(state.bus, boxes=boxes)))
+        return box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
