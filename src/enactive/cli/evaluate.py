@@ -33,8 +33,9 @@ PARTS = {
 class Arguments:
     """Roll a policy out on unseen seeds and wordings, and print success rates with intervals.
 
-    POLICY is the run or checkpoint that `enactive train` made, one of expert, random and hold, or
-    remote: whatever a server answers that speaks openpi's or vla-eval's protocol (--remote). World
+    POLICY is the run or checkpoint that `enactive train` made, one of expert, random and hold, a
+    planner (react, plan_then_act, ...) that asks a language model (--model), or remote: whatever a
+    server answers that speaks openpi's or vla-eval's protocol (--remote). World
     and tasks are by default those of the training data. Episodes that the policy was trained on are
     refused. An interrupted evaluation goes on where it stopped.
 
@@ -48,6 +49,7 @@ class Arguments:
       enactive evaluate remote --remote openpi --remote.url ws://127.0.0.1:8000 --world pusht \\
         --tasks all --out runs/served
       enactive evaluate expert --suite babyai-small --out runs/babyai
+      enactive evaluate react --world workspace --tasks units-1 --workers 1 --out runs/react
       enactive evaluate runs/policy --ray --address auto --workers 64 --out runs/evaluation
 
     How many episodes to see a difference of 10 points over a policy that succeeds in 80 %?
@@ -57,7 +59,7 @@ class Arguments:
     """
 
     policy: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="POLICY")] = ""
-    """A run or checkpoint directory, or expert, random, hold, remote."""
+    """A run or checkpoint directory, expert, random, hold, a planner's name, or remote."""
     out: Path | None = None
     """Directory; it gets journal.sqlite and evaluation.json."""
     tasks: tuple[str, ...] = ()
@@ -81,6 +83,10 @@ class Arguments:
     """Two tasks that share a scene: episodes of each are also run with the other's instruction."""
     swap_stop: tuple[str, ...] = ()
     """Events that end a swapped episode, e.g. faucet_opened faucet_closed."""
+    model: str = "embedded"
+    """What a planner asks: embedded, openai:NAME@URL, or a GGUF file."""
+    key: str = ""
+    """With openai: the environment variable that holds the key."""
     execute: int = 8
     """Actions of a chunk that are executed before the policy looks again."""
     samples: int = 1

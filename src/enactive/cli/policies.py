@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from enactive.cli.loading import recorded_tasks, recorded_world, training_datasets
 from enactive.cli.mistakes import UserError, wiring
-from enactive.registry import suggest
+from enactive.registry import Registry, suggest
 from enactive.worlds.world import WorldSpec
 
 BUILT_IN = ("expert", "random", "hold")
@@ -54,10 +54,30 @@ def find_policy(arguments: Any, name: str | None = None) -> Found:
         if reaching is None:
             raise UserError("remote: only `enactive evaluate` knows how to reach a server")
         return Found(build=lambda spec: _remote(reaching, spec))
+    planners = Registry("agents").names()
+    if name in planners and hasattr(arguments, "model"):
+        return _planner(name, arguments)
     path = Path(name)
     if not path.is_dir():
-        raise UserError(f"no run or checkpoint is at {name}; {suggest(name, BUILT_IN)}")
+        known = (*BUILT_IN, *planners)
+        raise UserError(f"no run or checkpoint is at {name}; {suggest(name, known)}")
     return _trained(path, arguments)
+
+
+def _planner(name: str, arguments: Any) -> Found:
+    """A planner around the language model that ``arguments.model`` names."""
+    from enactive.cli.agent import model_of, small_planner
+    from enactive.configuration import to_dict
+
+    embedded = arguments.model == "embedded"
+    config = small_planner() if name == "react" and embedded else Registry("agents").load(name)()
+    model = model_of(arguments.model, arguments.key)
+
+    def build(spec: WorldSpec) -> Any:
+        with wiring():
+            return config.build(model.build(), spec.accepts)
+
+    return Found(build=build, provenance={"planner": to_dict(config), "model": to_dict(model)})
 
 
 def policy_of(arguments: Any, spec: WorldSpec) -> Any:
