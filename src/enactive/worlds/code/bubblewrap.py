@@ -12,23 +12,22 @@ The clock is the machine's, so a program that looks at it may differ when it is 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
-import selectors
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from enactive.actions.stubs import AWAITABLE, bind_arguments, program_names
 from enactive.actions.tools import Call, CallResult, Failure, FailureKind, Returned, Tool
+from enactive.worlds.code.bubblewrap_process import (
+    FORGED,
+    Broken,
+    SandboxProcess,
+    interpreter,
+    sandbox_command,
+)
 from enactive.worlds.code.executor import (
     Ended,
     Pending,
@@ -38,11 +37,9 @@ from enactive.worlds.code.executor import (
     is_unicode,
     shortened,
 )
-from enactive.worlds.code.sandbox.seccomp import ARCHITECTURES
 from enactive.worlds.code.sandbox.values import json_problem, shown
 from enactive.worlds.world import NotSupported
 
-SANDBOX = Path(__file__).parent / "sandbox"
 START_SECONDS = 60.0
 """Longest that a sandbox may take to start; some 20 ms on an idle machine."""
 
@@ -131,11 +128,7 @@ class BubblewrapSession:
     seed: int
     closed: bool = field(init=False, default=False)
     _named: dict[str, Tool] = field(init=False)
-    _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
-    _reply: int = field(init=False, default=-1)
-    """Where its frames are read."""
-    _inbox: bytes = field(init=False, default=b"")
-    _printed: bytes = field(init=False, default=b"")
+    _process: SandboxProcess | None = field(init=False, default=None)
     _nonce: str = field(init=False, default="")
     """Of the program that is under way; empty if none is."""
     _left: float = field(init=False, default=0.0)
@@ -163,17 +156,17 @@ class BubblewrapSession:
         if "\0" in source or not is_unicode(source):
             message = "the program holds a null character or half of a surrogate pair"
             return Ended(failure=Failure(kind="invalid", message=message))
-        self._printed = b""
-        if self._process is not None and not self._listens():
+        printed = b""
+        if self._process is not None and not self._process.listens():
             self._kill()
-            self._printed = b"(The sandbox was restarted: names of earlier programs are gone.)\n"
+            printed = b"(The sandbox was restarted: names of earlier programs are gone.)\n"
         try:
             if self._process is None:
-                self._spawn()
-                self._left = START_SECONDS
-                self._talk(b"")
-        except _Broken as broken:
+                self._process = self._spawn()
+                self._process.talk(b"", START_SECONDS)
+        except Broken as broken:
             return self._stopped(broken.kind, f"the sandbox did not start: {broken}")
+        self._process.printed = printed
         self._left, self._made = config.seconds, 0
         self._nonce = os.urandom(8).hex()
         return self._exchange({"source": source, "nonce": self._nonce})
@@ -209,23 +202,9 @@ class BubblewrapSession:
         """The process on this side of the sandbox, if it runs."""
         return None if self._process is None else self._process.pid
 
-    def _listens(self) -> bool:
-        """Whether the process waits for a program, and not for something that an earlier one has
-        left under way."""
-        nonce = os.urandom(8).hex()
-        self._left = 1.0
-        try:
-            return self._talk(json.dumps({"ping": nonce}).encode() + b"\n") == {"pong": nonce}
-        except _Broken:
-            return False
-
-    # ------------------------------------------------------------------------------- the process
-
-    def _spawn(self) -> None:
+    def _spawn(self) -> SandboxProcess:
         config = self.executor.config
-        reply, into = os.pipe()
-        limits = {
-            "into": into,
+        settings = {
             "seed": self.seed,
             "recursion": config.recursion,
             "shown": config.output,
@@ -240,56 +219,12 @@ class BubblewrapSession:
                 "RLIMIT_CORE": 0,
             },
         }
-        command = (*self.executor.command, *_FLAGS, "/sandbox/driver.py", json.dumps(limits))
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(into,),
-                env={},
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(reply)
-            raise
-        finally:
-            os.close(into)
-        self._reply, self._inbox = reply, b""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        for descriptor in (reply, self._process.stdin.fileno(), self._process.stdout.fileno()):
-            os.set_blocking(descriptor, False)
+        return SandboxProcess(self.executor.command, settings, config.output, config.frame_mb)
 
     def _kill(self) -> str:
-        """End the process and everything in its namespaces; how it had ended, if it had."""
         process, self._process = self._process, None
         self._nonce, self._pending, self._answers = "", [], []
-        if process is None:
-            return ""
-        code = process.poll()
-        # The first process of the namespace goes first: once it has ended, the kernel has ended all
-        # others there, and then bubblewrap itself ends.
-        with contextlib.suppress(OSError):
-            for child in (
-                Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            ):
-                os.kill(int(child), signal.SIGKILL)
-        try:
-            process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        os.close(self._reply)
-        assert process.stdin is not None and process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.stdout.close()
-        if code is None:
-            return ""
-        number = -code if code < 0 else code - 128
-        names = {one.value: one.name for one in signal.Signals}
-        return f"signal {names[number]}" if number in names else f"exit status {code}"
+        return "" if process is None else process.kill()
 
     # ------------------------------------------------------------------------------- the exchange
 
@@ -297,87 +232,29 @@ class BubblewrapSession:
         """Send a frame and act on what comes back, until the program waits or has ended."""
         while True:
             try:
-                reply = self._talk(json.dumps(frame).encode() + b"\n")
+                assert self._process is not None
+                message = json.dumps(frame).encode() + b"\n"
+                reply, self._left = self._process.talk(message, self._left)
                 answers = self._taken(reply)
-            except _Broken as broken:
-                return self._stopped(broken.kind, str(broken))
+            except Broken as broken:
+                seconds = self.executor.config.seconds
+                late = f"the program ran longer than {seconds:g} s"
+                return self._stopped(broken.kind, late if broken.kind == "timeout" else str(broken))
             if isinstance(answers, Ended):
                 return answers
             if self._pending:
                 return Pending(calls=tuple(self._pending))
             frame = {"results": answers}
 
-    def _talk(self, message: bytes) -> dict[str, Any]:
-        """Write a message and read one frame, within the time that is left."""
-        process, config = self._process, self.executor.config
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        outbox = memoryview(message)
-        deadline = time.monotonic() + self._left
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._reply, selectors.EVENT_READ)
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if outbox:
-                selector.register(process.stdin, selectors.EVENT_WRITE)
-            while b"\n" not in self._inbox:
-                self._left = deadline - time.monotonic()
-                if self._left <= 0:
-                    raise _Broken("timeout", f"the program ran longer than {config.seconds:g} s")
-                for key, _ in selector.select(self._left):
-                    if key.fd == self._reply:
-                        self._inbox += self._read(self._reply)
-                    elif key.fileobj is process.stdout:
-                        if not self._print():
-                            selector.unregister(process.stdout)
-                    else:
-                        try:
-                            outbox = outbox[os.write(key.fd, outbox[:65536]) :]
-                        except BrokenPipeError as error:
-                            raise _Broken("error", "the interpreter died") from error
-                        if not outbox:
-                            selector.unregister(process.stdin)
-                if len(self._inbox) > config.frame_mb * 1_000_000:
-                    raise _Broken("budget", f"a message has more than {config.frame_mb} MB")
-        self._left = deadline - time.monotonic()
-        self._print()
-        line, _, rest = self._inbox.partition(b"\n")
-        self._inbox = b""
-        if rest:
-            raise _Broken("error", "the program wrote to the pipe of its calls")
-        return _parsed(line)
-
-    def _read(self, descriptor: int) -> bytes:
-        data = os.read(descriptor, 65536)
-        if not data:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                assert self._process is not None
-                self._process.wait(1.0)
-            raise _Broken("error", "the interpreter died")
-        return data
-
-    def _print(self) -> bool:
-        """Take what was printed; whether there may be more."""
-        assert self._process is not None and self._process.stdout is not None
-        most = self.executor.config.output
-        while True:
-            try:
-                data = os.read(self._process.stdout.fileno(), 65536)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self._printed += data
-            if len(self._printed) > 4 * most or len(self._output()) > most:
-                self._printed = self._printed[: 4 * most]
-                raise _Broken("budget", f"the program printed more than {most} characters")
-
     def _taken(self, frame: Mapping[str, Any]) -> list[dict[str, Any]] | Ended:
         """What a frame says: that the program has ended, or calls, which become pending or are
         answered at once where they are none."""
         if frame.get("nonce") != self._nonce:
-            raise _Broken("error", "the program wrote to the pipe of its calls")
+            raise Broken("error", FORGED)
         if "calls" not in frame:
             self._nonce = ""
-            output, most = self._output(), self.executor.config.output
+            most = self.executor.config.output
+            output = "" if self._process is None else self._process.text()
             if isinstance(frame.get("error"), str):
                 kind: FailureKind = "invalid" if frame.get("invalid") is True else "error"
                 message = shortened(frame["error"].strip(), 4000)
@@ -385,12 +262,12 @@ class BubblewrapSession:
             return Ended(value=shown(frame.get("value"), most), output=output)
         listed = frame["calls"]
         if not isinstance(listed, list) or not listed:
-            raise _Broken("error", "the program wrote to the pipe of its calls")
+            raise Broken("error", FORGED)
         calls = cast("list[Any]", listed)
         self._made += len(calls)
         if self._made > self.executor.config.calls:
             most = self.executor.config.calls
-            raise _Broken("budget", f"the program made more than {most} calls")
+            raise Broken("budget", f"the program made more than {most} calls")
         self._answers = []
         for one in calls:
             made = self._call(one, str(len(self._pending)))
@@ -404,7 +281,7 @@ class BubblewrapSession:
     def _call(self, data: Any, id: str) -> Call | str:
         """The call that a frame asks for, or why it is none."""
         if not isinstance(data, dict):
-            raise _Broken("error", "the program wrote to the pipe of its calls")
+            raise Broken("error", FORGED)
         given = cast("dict[str, Any]", data)
         name, args, kwargs = (given.get(key) for key in ("name", "args", "kwargs"))
         tool = self._named.get(name) if isinstance(name, str) else None
@@ -421,80 +298,12 @@ class BubblewrapSession:
             tool=tool.name, arguments=arguments, id=id
         )  # fmt: skip
 
-    def _output(self) -> str:
-        return self._printed.decode("utf-8", "replace")
-
     def _stopped(self, kind: FailureKind, message: str) -> Ended:
-        output = shortened(self._output(), self.executor.config.output, line=2000)
+        printed = "" if self._process is None else self._process.text()
+        output = shortened(printed, self.executor.config.output, line=2000)
         ended = self._kill()
         note = f"{message}{f' ({ended})' if ended else ''}; the names of earlier programs are gone"
         return Ended(output=output, failure=Failure(kind=kind, message=note))
-
-
-class _Broken(Exception):
-    """The program cannot go on and its process must be killed."""
-
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(message)
-        self.kind: FailureKind = kind
-
-
-# Environment variables are read (hashes must not differ from run to run); nobody's packages are.
-_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
-
-
-def interpreter() -> str:
-    """The Python that this one was made from, without its virtual environment."""
-    return os.path.realpath(sys.executable)
-
-
-def sandbox_command(files_mb: int) -> tuple[str, ...]:
-    """The command before the interpreter.
-
-    Raises:
-        RuntimeError: there is no bubblewrap, it makes no namespaces, or the machine's system calls
-            are not known.
-    """
-    found = shutil.which("bwrap")
-    if found is None:
-        raise RuntimeError(
-            "programs in CPython need bubblewrap, and there is no 'bwrap' on the path; install it "
-            "(Debian, Ubuntu, Fedora: the package 'bubblewrap'), or use the Monty executor"
-        )
-    if platform.machine() not in ARCHITECTURES:
-        raise RuntimeError(
-            f"the sandbox's filter knows the system calls of {', '.join(ARCHITECTURES)}, not of "
-            f"{platform.machine()}; use the Monty executor"
-        )
-    command = [
-        found, "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534",
-        "--gid", "65534", "--hostname", "sandbox", "--die-with-parent", "--new-session",
-        "--cap-drop", "ALL", "--clearenv", "--setenv", "PYTHONHASHSEED", "0",
-    ]  # fmt: skip
-    prefix = os.path.realpath(sys.base_prefix)
-    for path in (f"{prefix}/bin", f"{prefix}/lib", "/usr/lib", "/usr/lib64"):
-        if os.path.isdir(path):
-            command += ["--ro-bind", path, path]
-    for path in ("/lib", "/lib64"):
-        if os.path.islink(path):
-            command += ["--symlink", os.readlink(path), path]
-        elif os.path.isdir(path):
-            command += ["--ro-bind", path, path]
-    for path in ("/dev/null", "/dev/urandom"):
-        command += ["--dev-bind", path, path]
-    command += ["--ro-bind", str(SANDBOX), "/sandbox"]
-    command += ["--size", str(files_mb * 1_000_000), "--tmpfs", "/tmp"]
-    command += ["--remount-ro", "/", "--chdir", "/tmp", "--"]
-    probe = subprocess.run(
-        [*command, interpreter(), *_FLAGS, "-c", ""], capture_output=True, text=True, check=False
-    )
-    if probe.returncode != 0:
-        raise RuntimeError(
-            f"bubblewrap makes no sandbox here: {probe.stderr.strip()[:500]}. It needs user "
-            "namespaces (sysctl kernel.unprivileged_userns_clone, or AppArmor's "
-            "apparmor_restrict_unprivileged_userns); or use the Monty executor"
-        )
-    return tuple(command)
 
 
 def _answer(result: CallResult) -> dict[str, Any]:
@@ -502,13 +311,3 @@ def _answer(result: CallResult) -> dict[str, Any]:
         return {"value": result.value}
     name, message = exception_of(result)
     return {"error": name, "message": message}
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        frame: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _Broken("error", "the program wrote to the pipe of its calls") from error
-    if not isinstance(frame, dict):
-        raise _Broken("error", "the program wrote to the pipe of its calls")
-    return cast("dict[str, Any]", frame)
