@@ -4,6 +4,7 @@ succeed, and how long steps take.
     python bench/miniwob.py replay --out replay.jsonl
     python bench/miniwob.py experts --episodes 20 --out experts.jsonl
     python bench/miniwob.py speed
+    python bench/miniwob.py results --of replay.jsonl experts.jsonl --out bench/results/miniwob.json
 
 Of a replay, two browsers take the same actions (random ones, and the expert's where there is one)
 in the same episode of each task, the tasks in opposite orders. Every line is written when it is
@@ -108,15 +109,41 @@ def speed(steps: int) -> None:
               f"step {1000 * sorted(taken)[half]:.0f} ms")  # fmt: skip
 
 
+def results(replayed: Path, tried: Path) -> dict[str, Any]:
+    """Both files in one, as it is kept in the repository."""
+    again, attempts = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in (replayed, tried)
+    )
+    rates: dict[str, Any] = {}
+    for name in sorted({row["task"] for row in attempts}):
+        of = [row for row in attempts if row["task"] == name]
+        rates[name] = {
+            "successes": sum(row["success"] for row in of),
+            "episodes": len(of),
+            "mean_steps": sum(row["steps"] for row in of) / len(of),
+        }
+    different = [row for row in again if row["difference"]]
+    return {
+        "pages": len({row["task"] for row in again}),
+        "replays": len(again),
+        "different": different,
+        "experts": rates,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("replay", "experts", "speed"))
+    parser.add_argument("what", choices=("replay", "experts", "speed", "results"))
+    parser.add_argument("--of", type=Path, nargs=2, help="files of a replay and of the experts")
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.what == "speed":
         speed(given.steps)
+        return
+    if given.what == "results":
+        given.out.write_text(json.dumps(results(*given.of), indent=1) + "\n")
         return
     rows = []
     if given.out is not None and given.out.exists():

@@ -84,8 +84,12 @@ def test_clicks_and_calls_on_a_real_page_happen_again(tmp_path: Path) -> None:
     field, button = (next(node for node in world.inside.nodes if node.role == role)  # type: ignore[attr-defined]
                      for role in ("textbox", "button"))  # fmt: skip
     x, y = button.centre
-    actions = [calling("press", id=99), on_screen(do="click", x=400, y=0),
-               calling("write", id=field.id, text=word), on_screen(do="click", x=x, y=y)]  # fmt: skip
+    actions = [
+        calling("press", id=99),
+        on_screen(do="click", x=400, y=0),
+        calling("write", id=field.id, text=word),
+        on_screen(do="click", x=x, y=y),
+    ]
     result = run_and_replay(tmp_path, scripted(world, "enter-text", actions))
     assert result.success and result.reward == 1.0 and "tool_failed" in result.events
     world.close()

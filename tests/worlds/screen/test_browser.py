@@ -74,7 +74,7 @@ def test_every_verb_reaches_the_page(browser: Browser, page: str) -> None:
     browser.evaluate("void (heard.length = 0)")
     browser.execute({"do": "drag", "x": 210, "y": 20, "to_x": 290, "to_y": 90})
     heard = browser.evaluate("heard")
-    assert heard.index("down") < heard.index("up") and heard.count("move") >= 5
+    assert heard.index("down") < heard.index("up") and heard.count("move") >= 2
     browser.execute({"do": "move", "x": 350, "y": 200})
     browser.execute({"do": "scroll", "dx": 0, "dy": 150})
     assert browser.evaluate("scrollY") == 150

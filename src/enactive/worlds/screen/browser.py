@@ -298,8 +298,14 @@ class _Inside:
             case "drag":
                 await mouse.move(action["x"], action["y"])
                 await mouse.down()
-                # Several moves: pages take a single jump for no drag at all.
-                await mouse.move(action["to_x"], action["to_y"], steps=5)
+                # A short move, because pages take a single jump for no drag at all, and the rest
+                # in one: a button held beyond the edge of a scrolled box scrolls it, for as long
+                # as it is held on this machine.
+                x, y = action["x"], action["y"]
+                across, down = action["to_x"] - x, action["to_y"] - y
+                share = min(1.0, 4 / max(abs(across), abs(down), 1))
+                await mouse.move(x + share * across, y + share * down)
+                await mouse.move(action["to_x"], action["to_y"])
                 await mouse.up()
             case "type":
                 await keyboard.type(action["text"])
