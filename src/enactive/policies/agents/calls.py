@@ -62,7 +62,7 @@ LONGEST_COPIED = 200
 _QUOTED = re.compile(r"'([^']{1,120})'|\"([^\"]{1,120})\"|`([^`]{1,120})`")
 _NAMES = re.compile(r"[A-Z][\w-]*(?: [A-Z][\w-]*)*")
 _TOKEN = re.compile(r"[^\s,;:!?()'\"]+")
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
+_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w])")
 
 
 def spans(texts: Sequence[str]) -> list[str]:

@@ -94,7 +94,7 @@ def demonstrate(
 def most_like(
     demonstrations: Sequence[Demonstration], task: str, count: int
 ) -> tuple[Demonstration, ...]:
-    """The ``count`` demonstrations whose tasks share most words with ``task``; the most alike comes
-    last, next to the task itself."""
-    best = nearest(task, [one.task for one in demonstrations], count)
+    """The ``count`` demonstrations whose task and first action share most words with ``task``; the
+    most alike comes last, next to the task itself."""
+    best = nearest(task, [f"{one.task} {one.turns[0].said}" for one in demonstrations], count)
     return tuple(demonstrations[i] for i in reversed(best))

@@ -141,16 +141,20 @@ class PlanThenAct:
     def _decide(self, observation: Observation, memory: PlanMemory) -> Decision:
         memory = self._heard(observation, memory)
         attempts = Attempts(self._model, self.name)
-        tokens: list[ActionToken] = []
-        if not memory.plan and memory.plans < self.config.plans:
-            memory = self._planned(memory, attempts)
-            tokens = [*attempts.tokens]
-            if memory.plan:
-                said = memory.turns[-1].said
-                tokens.append(
-                    ActionToken(id="plan", kind="language", content=said, source=self.name)
-                )
-        batch = self._batch(memory)
+        batch: tuple[Call, ...] = ()
+        while not batch:
+            if not memory.plan:
+                if memory.plans >= self.config.plans:
+                    break
+                memory = self._planned(memory, attempts)
+            batch, problem = self._batch(memory)
+            if problem:
+                turns = self._with_result(memory, [problem])
+                memory = replace(memory, plan=(), turns=turns)
+        tokens = [*attempts.tokens]
+        if attempts.cost.prompt_tokens and memory.turns and batch:
+            said = memory.turns[-1].said
+            tokens.append(ActionToken(id="plan", kind="language", content=said, source=self.name))
         if batch:
             calls = [call.to_dict() for call in batch]
             single = {"tool": batch[0].tool, "arguments": dict(batch[0].arguments)}
@@ -283,21 +287,31 @@ class PlanThenAct:
             return (), str(error.args[0])
         return full, ""
 
-    def _batch(self, memory: PlanMemory) -> tuple[Call, ...]:
-        """The calls of the plan that can be made now, references filled in. One that cannot be
-        filled in goes out as it is: it fails, and the model reads why."""
+    def _batch(self, memory: PlanMemory) -> tuple[tuple[Call, ...], str]:
+        """The calls of the plan that can be made now, references filled in, or why there are none:
+        a reference leads nowhere, or to what the tool does not take."""
         values = {id: json.loads(text) for id, text in memory.values}
         ready = [call for call in memory.plan if all(id in values for id in call.after)]
         answer = self._answer.name if self._answer is not None else ""
         if len(ready) > 1:  # the answer ends the episode, so it goes alone
-            ready = [call for call in ready if call.tool != answer]
-        filled = [
-            Call(tool=call.tool, id=call.id,
-                 arguments=cast("Mapping[str, Any]", fill(call.arguments, values)))
-            for call in ready[: self._part.space.parallel]
-        ]  # fmt: skip
-        good = tuple(call for call in filled if not self._part.space.check_call(call))
-        return good or tuple(filled[:1])
+            ready = [call for call in ready if call.tool != answer] or ready[:1]
+        filled = [self._filled(call, values) for call in ready[: self._part.space.parallel]]
+        problems = [(call, self._part.space.check_call(call)) for call in filled]
+        good = tuple(call for call, problem in problems if not problem)
+        bad = [
+            f"{call.id}: failed: {call.tool}: {problem}" for call, problem in problems if problem
+        ]
+        return good, "" if good or not bad else "\n".join(bad)
+
+    def _filled(self, call: Call, values: Mapping[str, Any]) -> Call:
+        """A call with its references replaced; what is put where a text is wanted becomes one."""
+        schema = self._part.space.tool(call.tool).input_schema
+        kinds = cast("Mapping[str, Mapping[str, Any]]", schema.get("properties", {}))
+        given = cast("dict[str, Any]", fill(call.arguments, values))
+        for name, value in given.items():
+            if not isinstance(value, str) and kinds.get(name, {}).get("type") == "string":
+                given[name] = compact(value)
+        return Call(tool=call.tool, arguments=given, id=call.id)
 
 
 def read_results(text: str, count: int) -> list[CallResult]:
