@@ -73,3 +73,20 @@ def test_a_proposal_is_a_function_of_its_request() -> None:
     assert texts == [model.complete(Request(messages=said, seed=seed)).text for seed in range(40)]
     right = [read(text) == [15, 13, 11, 9, 7, 5, 3, 1] for text in texts]
     assert 8 < sum(right) < 32
+
+
+def test_a_sandbox_that_is_not_there_is_no_failed_check() -> None:
+    """It would be taken for a chain that went wrong."""
+
+    class Missing:
+        restorable = False
+
+        def open(self, tools: object, seed: int) -> object:
+            raise FileNotFoundError("no sandbox here")
+
+    generator = np.random.default_rng(0)
+    with pytest.raises(FileNotFoundError, match="no sandbox here"):
+        work(
+            "typed and checked", Chain.draw(2, generator), proposer(0.0, 0),
+            cast("MontyExecutor", Missing()), generator,
+        )  # fmt: skip

@@ -43,10 +43,10 @@ CORRUPTION = 0.1
 class Scale:
     """How much of everything."""
 
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
     lengths: tuple[int, ...] = (2, 4, 8)
     corruptions: tuple[float, ...] = (0.1, 0.2)
-    chains: int = 300
+    chains: int = 200
     """Of each length and probability."""
 
 
@@ -254,6 +254,10 @@ def claim(quick: bool = False) -> Claim:
         earlier_runs=(
             "30 chains of 2 and 4 roles with p 0.2 and another seed, to see that everything runs, "
             "before the thresholds were written; nothing was changed after it",
+            "300 chains and 6 seeds on a machine where the sandbox's program was not found, which "
+            "counted as a failed check, so that no checked chain came to its end (not supported). "
+            "Since then what a sandbox raises ends the unit; there are fewer chains and seeds, to "
+            "take less time; hypotheses and thresholds are the same",
         ),
         not_tried=(
             "language models: whether they go wrong less often in typed documents is the paper's "

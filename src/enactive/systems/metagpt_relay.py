@@ -185,7 +185,7 @@ class Tests:
         for j in self.cells:
             wanted = f"{self.sum.factor} * before[{self.sum.order[j]}] + {self.sum.term}"
             lines.append(f"assert after[{j}] == {wanted}, 'cell {j} is wrong'")
-        return lift(_execute, self.executor, "\n".join(lines))
+        return lift(_execute, self.executor, "\n".join(lines), through=True)
 
 
 def _execute(executor: CodeExecutor, source: str) -> str:

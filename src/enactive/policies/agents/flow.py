@@ -163,14 +163,22 @@ def modify(function: Callable[[S], S]) -> Flow[S, None]:
     return ModifyFlow(lambda state: (function(state), None), f"modify {label(function)}")
 
 
-def lift(function: Callable[..., Awaitable[T] | T], *arguments: Any) -> Flow[Any, T]:
+def lift(
+    function: Callable[..., Awaitable[T] | T], *arguments: Any, through: bool = False
+) -> Flow[Any, T]:
     """Run a plain or async function when the flow runs, *every* time that it runs.
 
     Nobody journals it, so it must have no effect that must not be repeated; effects belong into
     tools, which :func:`call` asks for. Async functions need
     :func:`~enactive.policies.agents.flow_run.run`: step by step they are the failure ``invalid``.
+
+    Args:
+        function: what to run.
+        arguments: what it is given.
+        through: what it raises is no failure of the flow, but ends the run and is raised on: a
+            sandbox that is not there, say.
     """
-    return LiftFlow(function, arguments)
+    return LiftFlow(function, arguments, through)
 
 
 def ask(model: LanguageModel, request: Request) -> Flow[Any, Completion]:
@@ -180,7 +188,7 @@ def ask(model: LanguageModel, request: Request) -> Flow[Any, Completion]:
     whoever runs it can stop at a budget, go on later when the model answers again, or notice that a
     replay has gone another way.
     """
-    return LiftFlow(_complete, (model, request), through=True)
+    return lift(_complete, model, request, through=True)
 
 
 @contextmanager

@@ -73,6 +73,8 @@ class _Request:
             made = self.step.function(*self.step.arguments)
             return Returned(value=await cast("Awaitable[Any]", made))
         except Exception as error:
+            if self.step.through:
+                raise
             return caught(error, self.where)
 
 

@@ -120,7 +120,7 @@ class Runs:
 
     def __call__(self, document: Document, inputs: Inputs, /) -> Flow[TeamState, str]:
         assert isinstance(document, Program)
-        return lift(execute, self.executor, self.tools, document.source)
+        return lift(execute, self.executor, self.tools, document.source, through=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +137,7 @@ class RunTests:
         program, tests = inputs["Program"], inputs["Tests"]
         assert isinstance(program, Program) and isinstance(tests, Tests)
         source = "\n".join((program.functions, *tests.assertions))
-        found: Flow[TeamState, str] = lift(execute, self.executor, (), source)
+        found: Flow[TeamState, str] = lift(execute, self.executor, (), source, through=True)
 
         def report(problem: str) -> Document:
             return Defect(report=problem) if problem else Accepted(source=program.source)
