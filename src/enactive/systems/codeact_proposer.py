@@ -53,7 +53,7 @@ def programmer(seed: int, rates: Rates) -> Scripted:
     def answer(request: Request) -> str:
         kind, fields, _, heard = _read(request.messages)
         source = _PROGRAMS[kind].format_map(_slipped(kind, fields, seed, rates))
-        if _errs(seed, 0, sum(map(_failed, heard)), rates.mistakes):
+        if _errs(seed, kind, 0, sum(map(_failed, heard)), rates.mistakes):
             misspelt = {"list_things()": "list_things(all=True)", "thing=": "ting="}
             wrong = next(key for key in ("thing=", "list_things()") if key in source)
             # The last such call of the program: what comes before it has been done by then.
@@ -74,7 +74,7 @@ def caller(seed: int, rates: Rates, parallel: int) -> Scripted:
         done = _results(said, heard)
         calls = _next_calls(kind, _slipped(kind, fields, seed, rates), done)[:parallel]
         told = sum(map(_failed, heard))
-        if _errs(seed, len(done), told, rates.mistakes):
+        if _errs(seed, kind, len(done), told, rates.mistakes):
             # The last call that can be misspelt.
             for call in reversed(calls):
                 if "thing" in call["arguments"]:
@@ -165,7 +165,7 @@ def _call(id: str, tool: str, **arguments: Any) -> dict[str, Any]:
 
 def _slipped(kind: str, fields: Mapping[str, str], seed: int, rates: Rates) -> dict[str, str]:
     """The fields as the proposer understood them: the same in all arms of an episode."""
-    draw = numpy_generator(seed, "codeact slips")
+    draw = numpy_generator(seed, "codeact slips", kind)
     if draw.random() >= rates.slips:
         return dict(fields)
     if "place" in fields:
@@ -173,8 +173,8 @@ def _slipped(kind: str, fields: Mapping[str, str], seed: int, rates: Rates) -> d
     return {**fields, "colour": "red" if fields["colour"] != "red" else "blue"}
 
 
-def _errs(seed: int, stage: int, told: int, rate: float) -> bool:
-    return bool(numpy_generator(seed, "codeact mistakes", stage, told).random() < rate)
+def _errs(seed: int, kind: str, stage: int, told: int, rate: float) -> bool:
+    return bool(numpy_generator(seed, "codeact mistakes", kind, stage, told).random() < rate)
 
 
 def _read(
