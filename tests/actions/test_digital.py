@@ -123,9 +123,7 @@ def test_a_union_draws_from_its_members():
     union = UnionSpace(spaces={"choose": CHOICE, "point": SCREEN, "write": CODE})
     drawn = [union.sample(generator) for _ in range(50)]
     assert all(union.contains(action) for action in drawn)
-    assert {action["space"] for action in drawn} == {"choose", "point"}  # code cannot be drawn
-    with pytest.raises(ValueError, match="none of"):
-        UnionSpace(spaces={"write": CODE}).sample(generator)
+    assert {action["space"] for action in drawn} == {"choose", "point", "write"}
 
 
 def test_a_union_says_what_is_wrong():
@@ -133,3 +131,13 @@ def test_a_union_says_what_is_wrong():
     assert "'action', and nothing else" in UNION.problem({"space": "call"})
     assert "4 is none of 'choose'" in UNION.problem({"space": "choose", "action": 4})
     assert UNION.problem({"space": "choose", "action": 1}) == ""
+
+
+def test_programs_can_be_drawn():
+    generator = np.random.default_rng(0)
+    drawn = [CODE.sample(generator) for _ in range(20)]
+    assert all(CODE.contains(one) and one.startswith("search(**{'query': ") for one in drawn)
+    assert len(set(drawn)) > 10
+    assert CodeSpace().sample(generator) == "pass"
+    with pytest.raises(NotImplementedError, match="'bash'"):
+        CodeSpace(language="bash").sample(generator)

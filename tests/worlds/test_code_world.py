@@ -10,6 +10,7 @@ from enactive.actions.digital import CodeSpace, UnionSpace
 from enactive.actions.tools import Failure, Returned
 from enactive.configuration import from_dict, to_dict
 from enactive.observations import Task
+from enactive.worlds.checks import check_world
 from enactive.worlds.code.bubblewrap import BubblewrapExecutor
 from enactive.worlds.code.monty import MontyExecutor
 from enactive.worlds.code_world import WithCode
@@ -132,3 +133,10 @@ def test_another_executor_and_no_snapshots() -> None:
 def test_a_world_without_tools_is_refused() -> None:
     with pytest.raises(ValueError, match="has no tools"):
         WithCode.Config(world=PushT.Config(), executor=MontyExecutor.Config()).build()
+
+
+def test_it_keeps_the_contract_of_a_world() -> None:
+    world = WithCode.Config(world=Workspace.Config(domains=("units",))).build()
+    report = check_world(world, tasks=["units-1"])
+    assert not report.failures and len(report.findings) > 10
+    world.close()

@@ -142,6 +142,18 @@ class CodeSpace:
                 return f"the program does not parse: {type(error).__name__}: {error}"
         return ""
 
+    def sample(self, generator: np.random.Generator) -> str:
+        """A Python program of one random call whose arguments satisfy its tool's schema."""
+        from enactive.actions.stubs import program_names
+
+        if self.language != "python":
+            raise NotImplementedError(f"no program is drawn in {self.language!r}, only in 'python'")
+        if not self.tools:
+            return "pass"
+        names = {tool.name: name for name, tool in program_names(self.tools).items()}
+        call = ToolSpace(tools=self.tools).sample(generator)
+        return f"{names[call['tool']]}(**{call['arguments']!r})"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` makes an equal space of them."""
         return {
