@@ -17,7 +17,7 @@ from enactive.actions.stubs import program_names, stubs
 from enactive.actions.tools import Call, Failure, Returned, Tool
 from enactive.worlds.code.bubblewrap import BubblewrapExecutor
 from enactive.worlds.code.executor import CodeExecutor, CodeSession, Ended, Pending, shortened
-from enactive.worlds.code.monty import MontyExecutor
+from enactive.worlds.code.monty import MontyExecutor, interpreter
 from enactive.worlds.code.sandbox.values import MOST, json_problem, shown
 from enactive.worlds.world import NotSupported
 
@@ -346,6 +346,19 @@ def test_without_bubblewrap_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setenv("PATH", os.path.dirname(shutil.which("true") or "") + "/nowhere")
     with pytest.raises(RuntimeError, match="no 'bwrap' on the path; install it"):
         BubblewrapExecutor.Config().build()
+
+
+def test_without_montys_program_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "lib" / "python3" / "site-packages" / "pydantic_monty" / "__init__.py"
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "other" / "bin"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="'monty' is neither in .*pydantic-monty-runtime"):
+        interpreter(package)
+    (tmp_path / "bin" / "monty").touch()
+    assert interpreter(package) == tmp_path / "bin" / "monty"
 
 
 @pytest.mark.parametrize(

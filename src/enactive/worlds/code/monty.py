@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import datetime
 import resource
+import shutil
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import msgpack
@@ -53,6 +56,7 @@ class MontyExecutor:
 
             Raises:
                 ImportError: pydantic-monty is not installed.
+                RuntimeError: the interpreter's program is not there.
                 ValueError: a limit is not positive.
             """
             return MontyExecutor(self)
@@ -71,6 +75,7 @@ class MontyExecutor:
             ) from error
         self.config = config
         self.monty: Any = pydantic_monty
+        self._program = interpreter(Path(pydantic_monty.__file__))
         self._pool: Any = None
 
     def describe(self) -> Mapping[str, Any]:
@@ -105,6 +110,7 @@ class MontyExecutor:
         config = self.config
         if self._pool is None:
             pool = self.monty.Monty(
+                binary_path=self._program,
                 max_processes=64,
                 request_timeout=config.seconds + 20,  # and the type checker's time
                 feed_duration_limit_grace=0.5,
@@ -134,3 +140,24 @@ class MontyExecutor:
         most = (config.memory_mb + 1_000) * 1_000_000
         resource.prlimit(session.worker_pid, resource.RLIMIT_AS, (most, most))
         return session
+
+
+def interpreter(package: Path) -> Path:
+    """The program that workers run: in this environment's scripts, in those of the environment that
+    ``package`` is installed in, where that is another one, or on the path.
+
+    Raises:
+        RuntimeError: it is in none of them.
+    """
+    scripts = Path(sysconfig.get_path("scripts"))
+    there = package.parents[4] / scripts.name  # .../lib/python3.11/site-packages/package/file
+    for folder in (scripts, there):
+        if (folder / "monty").is_file():
+            return folder / "monty"
+    found = shutil.which("monty")
+    if found is None:
+        raise RuntimeError(
+            f"Monty's program 'monty' is neither in {scripts} nor on the path; it comes with the "
+            "package pydantic-monty-runtime: pip install --force-reinstall pydantic-monty-runtime"
+        )
+    return Path(found)
