@@ -17,6 +17,7 @@ if not Path("/usr/bin/chromium").exists():
     pytest.skip("no /usr/bin/chromium", allow_module_level=True)
 
 from enactive.actions.screen import ScreenSpace
+from enactive.evaluation.suites import load_suite
 from enactive.worlds.checks import check_world
 from enactive.worlds.miniwob import MiniWoB
 from enactive.worlds.miniwob_experts import expert_action, expert_tasks
@@ -56,6 +57,13 @@ def test_the_expert_does_tasks(world: MiniWoB, task: str) -> None:
 def test_there_are_experts_for_tasks_that_exist(world: MiniWoB) -> None:
     assert len(expert_tasks()) >= 40
     assert set(expert_tasks()) <= {task.name for task in world.spec.tasks}
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("miniwob", 130), ("miniwob-experts", 67)])
+def test_its_suites_fit(world: MiniWoB, name: str, tasks: int) -> None:
+    suite = load_suite(name)
+    plan = suite.plan(world.spec)
+    assert suite.name == name and len(suite.tasks) == tasks and len(plan) == 20 * tasks
 
 
 def test_a_wrong_answer_is_a_failure(world: MiniWoB) -> None:
