@@ -40,7 +40,8 @@ def test_every_registered_suite_fits_its_world() -> None:
         assert suite.name == name and suite.description
         world = SPECS[suite.world].build()
         plan = suite.plan(world.spec)
-        assert len(plan) == 20 * len(suite.tasks) == 20 * len(set(suite.tasks))
+        count = 20 * (1 + len(suite.perturbations))
+        assert len(plan) == count * len(suite.tasks) == count * len(set(suite.tasks))
         assert {episode.seed for episode in plan} == {FIRST_EVALUATION_SEED + i for i in range(20)}
         world.close()
 
