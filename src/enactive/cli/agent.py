@@ -173,8 +173,9 @@ def run(arguments: Arguments) -> int:
     from enactive.cli.approval import Person
     from enactive.episodes.action_log import ActionLog
     from enactive.models.language_models.language_model import ModelError
-    from enactive.runtime.run import resume
+    from enactive.runtime.run import header_of, resume
     from enactive.runtime.run import run as run_episode
+    from enactive.runtime.tape import Diverged
 
     live = Live()
     checks = () if arguments.approve == "all" else (Person(live, arguments.approve == "ask"),)
@@ -182,6 +183,7 @@ def run(arguments: Arguments) -> int:
         settings = settings_of(arguments)
         try:
             agent = settings.build(checks=checks, watcher=live)
+            header_of(agent)  # refuses a planner that does not fit the world
         except ModelError as error:
             raise UserError(str(error)) from error
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -198,10 +200,18 @@ def run(arguments: Arguments) -> int:
                 result = anyio.run(go)
         except ModelError as error:
             raise UserError(f"{error}; the same command goes on from here") from error
+        except Diverged as error:
+            raise UserError(
+                f"{id} was cut off and cannot go on as another run ({error}); ask for the same "
+                "again, or give another --out"
+            ) from error
         except KeyboardInterrupt:
             live.stopped()
             raise
         finally:
             agent.world.close()
+            close = getattr(agent.model, "close", None)
+            if close is not None:
+                close()
     live.ended(result, arguments.out)
     return 0 if result.success else 1

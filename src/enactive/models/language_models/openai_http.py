@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,6 +102,7 @@ class OpenAIHTTP:
         given["Content-Type"] = "application/json"
         wait = httpx.Timeout(config.timeout_s, connect=min(10.0, config.timeout_s))
         self._client = httpx.Client(headers=given, timeout=wait)
+        weakref.finalize(self, self._client.close)
         self._jitter = numpy_generator(config.jitter_seed, "openai", "retries")
         self._lock = threading.Lock()
 

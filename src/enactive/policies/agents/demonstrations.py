@@ -96,5 +96,8 @@ def most_like(
 ) -> tuple[Demonstration, ...]:
     """The ``count`` demonstrations whose task and first action share most words with ``task``; the
     most alike comes last, next to the task itself."""
-    best = nearest(task, [f"{one.task} {one.turns[0].said}" for one in demonstrations], count)
+    # Little words are kept: they tell how a task is worded ("how many ... are ..."), and a small
+    # model follows the wording of its examples.
+    texts = [f"{one.task} {one.turns[0].said}" for one in demonstrations]
+    best = nearest(task, texts, count, frozenset())
     return tuple(demonstrations[i] for i in reversed(best))

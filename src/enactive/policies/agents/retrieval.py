@@ -25,21 +25,21 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words of a text with plural and verbal endings cut; names in snake and camel case
-    are taken apart."""
+def words(text: str, stop: frozenset[str] = STOP_WORDS) -> list[str]:
+    """Lower-case words of a text with plural and verbal endings cut and without those in ``stop``;
+    names in snake and camel case are taken apart."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
     found = re.findall(r"[a-z0-9]+", spaced.casefold())
-    return [_stem(word) for word in found if word not in STOP_WORDS]
+    return [_stem(word) for word in found if word not in stop]
 
 
-def scores(query: str, texts: Sequence[str]) -> list[float]:
-    """BM25 of each text for a query; 0 where they share no word."""
-    counted = [Counter(words(text)) for text in texts]
+def scores(query: str, texts: Sequence[str], stop: frozenset[str] = STOP_WORDS) -> list[float]:
+    """BM25 of each text for a query; 0 where they share no word but those in ``stop``."""
+    counted = [Counter(words(text, stop)) for text in texts]
     lengths = [sum(one.values()) for one in counted]
     mean = sum(lengths) / len(lengths) if lengths and sum(lengths) else 1.0
     found = [0.0] * len(texts)
-    for word in sorted(set(words(query))):
+    for word in sorted(set(words(query, stop))):
         having = sum(word in one for one in counted)
         if not having:
             continue
@@ -51,9 +51,11 @@ def scores(query: str, texts: Sequence[str]) -> list[float]:
     return found
 
 
-def nearest(query: str, texts: Sequence[str], count: int) -> list[int]:
+def nearest(
+    query: str, texts: Sequence[str], count: int, stop: frozenset[str] = STOP_WORDS
+) -> list[int]:
     """Indices of the ``count`` best texts, best first; ties go to the earlier one."""
-    found = scores(query, texts)
+    found = scores(query, texts, stop)
     return sorted(range(len(texts)), key=lambda i: (-found[i], i))[:count]
 
 
