@@ -27,7 +27,6 @@ from enactive.registry import refuse_unknown
 from enactive.seeding import child_seed
 from enactive.worlds.miniwob_experts import SPACE, advice, has_expert
 from enactive.worlds.miniwob_page import ADVICE_NAMES, SCAN, encode
-from enactive.worlds.miniwob_tasks import LEFT_OUT
 from enactive.worlds.replayed import Outcome, ReplayedWorld, View
 from enactive.worlds.screen.accessibility import AccessibilityTree, Node, as_text
 from enactive.worlds.screen.browser import Browser
@@ -241,8 +240,8 @@ def pages() -> Path:
 
 
 def task_names() -> tuple[str, ...]:
-    """The pages of the package, but for those that are left out."""
-    return tuple(sorted(page.stem for page in pages().glob("*.html") if page.stem not in LEFT_OUT))
+    """The pages of the package."""
+    return tuple(sorted(page.stem for page in pages().glob("*.html")))
 
 
 def _spec(config: MiniWoB.Config, browser: str) -> WorldSpec:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,6 +103,11 @@ class Page:
         """What stands in quotation marks."""
         return self.utterance.split('"')[1::2]
 
+    @property
+    def ordinal(self) -> int:
+        """The number in "the 3rd"."""
+        return int(re.findall(r"(\d+)(?:st|nd|rd|th)", self.utterance)[0])
+
     def all(
         self,
         tag: str = "",
@@ -164,6 +170,25 @@ class Page:
                     return button.click()
         return (buttons or self.all(text="Submit"))[-1].click()
 
+
+class Table:
+    """Experts by the pages that they do."""
+
+    def __init__(self) -> None:
+        self.experts: dict[str, Expert] = {}
+
+    def does(self, *tasks: str) -> Callable[[Expert], Expert]:
+        """Enters the function below as the expert of these pages."""
+
+        def enter(expert: Expert) -> Expert:
+            self.experts.update(dict.fromkeys(tasks, expert))
+            return expert
+
+        return enter
+
+
+Expert = Callable[[Page], Action | None]
+"""The next action in a page; ``None`` where there is nothing to do."""
 
 MAX_TEXT = 96
 """Characters of an advice."""
