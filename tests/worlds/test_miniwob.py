@@ -27,7 +27,7 @@ from enactive.worlds.with_tools import WithTools
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[MiniWoB]:
-    world = MiniWoB.Config(cameras=("screen", "marks"), max_steps=12).build()
+    world = MiniWoB.Config(cameras=("screen", "marks"), max_steps=8).build()
     yield world
     world.close()
 

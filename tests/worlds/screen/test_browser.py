@@ -190,6 +190,7 @@ def test_a_page_without_end_ends_the_browser_in_time() -> None:
         browser.evaluate("(() => { while (true) {} })()")
     assert time.monotonic() - begun < 30
     assert not browser.alive and not marked(token)
+    assert browser._inside.profile is not None and not browser._inside.profile.exists()
     with pytest.raises(BrowserError, match="build another one"):
         browser.screenshot()
     browser.close()

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import shutil
 import threading
 import uuid
 import weakref
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enactive.actions.digital import ScreenSpace
-from enactive.worlds.screen.chromium import check_address, end, flags, marked, parent
+from enactive.worlds.screen.chromium import check_address, end, flags, marked, parent, profile
 from enactive.worlds.screen.page_time import page_script
 
 _T = TypeVar("_T")
@@ -187,6 +188,7 @@ class _Inside:
     page: Any = None
     cdp: Any = None
     driver: int = 0
+    profile: Path | None = None
 
     def __post_init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -232,7 +234,7 @@ class _Inside:
         )  # fmt: skip
         self.version = self.browser.version
         for pid in marked(self.token)[:1]:
-            self.driver = parent(pid)
+            self.driver, self.profile = parent(pid), profile(pid)
         self.browser.on("disconnected", self._browser_ended)
 
     def _browser_ended(self, _: Any) -> None:
@@ -377,6 +379,8 @@ class _Inside:
         with contextlib.suppress(Exception):
             self.wait(self._stop(), 5.0)
         end(self.token, self.driver if marked(self.token) else 0)
+        if self.profile is not None:  # playwright removes it, unless it was killed
+            shutil.rmtree(self.profile, ignore_errors=True)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5.0)
         if not self.thread.is_alive():

@@ -80,6 +80,16 @@ def marked(token: str) -> list[int]:
     return sorted(found)
 
 
+def profile(pid: int) -> Path | None:
+    """The folder that playwright has made for a browser's files; ``None`` if it is not its."""
+    with contextlib.suppress(OSError):
+        for part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            if part.startswith(b"--user-data-dir="):
+                found = Path(part.partition(b"=")[2].decode())
+                return found if found.name.startswith("playwright_") else None
+    return None
+
+
 def parent(pid: int) -> int:
     """Process id of the parent; 0 where there is none any more."""
     with contextlib.suppress(OSError, IndexError, ValueError):
