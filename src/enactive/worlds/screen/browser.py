@@ -288,6 +288,10 @@ class _Inside:
 
     async def execute(self, action: Mapping[str, Any], span: float) -> None:
         mouse, keyboard = self.page.mouse, self.page.keyboard
+        if "x" in action:
+            # The pointer arrives before it presses: what it hovers over may change under it.
+            await mouse.move(action["x"], action["y"])
+            await self._settle()
         match action["do"]:
             case "click":
                 await mouse.click(action["x"], action["y"])
@@ -295,10 +299,7 @@ class _Inside:
                 await mouse.dblclick(action["x"], action["y"])
             case "right_click":
                 await mouse.click(action["x"], action["y"], button="right")
-            case "move":
-                await mouse.move(action["x"], action["y"])
             case "drag":
-                await mouse.move(action["x"], action["y"])
                 await mouse.down()
                 # A short move, because pages take a single jump for no drag at all, and the rest
                 # in one: a button held beyond the edge of a scrolled box scrolls it, for as long
@@ -316,7 +317,7 @@ class _Inside:
                 await self._settle()  # the page hears of it with the next frame
             case "keys":
                 await self._press(action["keys"])
-            case _:  # "wait": the world lets time pass after every action
+            case _:  # "move" is done; "wait": time passes after every action
                 pass
         await self.advance(span)
 
