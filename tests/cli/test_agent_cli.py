@@ -146,3 +146,25 @@ def test_the_embedded_model_does_a_task_of_the_workspace(
 def test_the_protocols_body_has_what_the_planner_said() -> None:
     body = request_body(Request(messages=(Message(role="tool", content="r"),)), "m")
     assert body["messages"] == [{"role": "user", "content": "r"}]
+
+
+def test_a_plan_is_made_in_parallel_by_the_runtime(
+    papers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = [
+        {"id": "a", "tool": "search_files", "arguments": {"text": "K-307"}, "after": []},
+        {"id": "b", "tool": "calculate", "arguments": {"expression": "1 + 1"}, "after": []},
+        {"id": "c", "tool": "move_file", "after": [],
+         "arguments": {"path": "${a.lines[0].path}", "to": "done/${b.value}.txt"}},
+        {"id": "d", "tool": "answer", "arguments": {"text": "${c.path}"}, "after": ["c"]},
+    ]  # fmt: skip
+    with Anything([{"calls": calls}]) as server:
+        words = ["agent", "Move it", "--workspace", str(papers), "--out", str(tmp_path / "run"),
+                 "--model", f"openai:small@{server.url}", "--planner", "plan_then_act",
+                 "--approve", "all"]  # fmt: skip
+        assert main(words) == 0
+        assert len(server.bodies) == 1
+    assert (papers / "done" / "2.0.txt").is_file()
+    said = capsys.readouterr().out
+    assert "answer done/2.0.txt" in said and "3 decisions, 4 calls" in said
+    assert main(["replay", str(tmp_path / "run")]) == 0
