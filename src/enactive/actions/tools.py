@@ -9,12 +9,14 @@ ones.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, cast, get_args
 
+import jsonschema_rs
 import numpy as np
 from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
@@ -105,16 +107,16 @@ class Tool:
                     )
 
     @cached_property
-    def _validators(self) -> tuple[Validator, Validator]:
-        return _validator(self.input_schema), _validator(self.output_schema)
+    def _schemas(self) -> tuple[_Schema, _Schema]:
+        return _schema(self.input_schema), _schema(self.output_schema)
 
     def check_arguments(self, arguments: Any) -> str:
         """What is wrong with ``arguments``, with the field and the fix; empty if nothing is."""
-        return _problem(self._validators[0], arguments, "arguments")
+        return self._schemas[0].problem(arguments, "arguments")
 
     def check_result(self, value: Any) -> str:
         """What is wrong with a result, against ``output_schema``; empty if nothing is."""
-        return _problem(self._validators[1], value, "result") if self.output_schema else ""
+        return self._schemas[1].problem(value, "result") if self.output_schema else ""
 
     def touches(self, arguments: Mapping[str, Any]) -> frozenset[str] | None:
         """The resources of a call with these arguments; ``None`` if they are unknown."""
@@ -368,17 +370,47 @@ def _call(data: Any, id: str) -> Call:
     )
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
-    kind = cast("Callable[[Any], type[Validator]]", validator_for)(dict(schema))
-    kind.check_schema(dict(schema))
-    return kind(dict(schema))
+def _schema(schema: Mapping[str, Any]) -> _Schema:
+    """The compiled schema; worlds are made anew more often than their schemas change."""
+    return _compiled(json.dumps(schema, sort_keys=True, default=dict))
 
 
-def _problem(validator: Validator, value: Any, what: str) -> str:
-    if validator.is_valid(value):
-        return ""
-    error = best_match(validator.iter_errors(value))
-    assert error is not None
-    path = error.absolute_path  # an error inside a union has a path of its own
-    where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in path)
-    return f"{what}{where}: {error.message}"
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> _Schema:
+    return _Schema.of(json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A JSON Schema in two hands: a compiled one says fast that all is well, which it nearly always
+    is; the other explains what is not."""
+
+    compiled: Callable[[Any], bool]
+    explaining: Validator
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> _Schema:
+        """Raises ``jsonschema.SchemaError`` where it is no schema."""
+        plain = dict(schema)
+        kind = cast("Callable[[Any], type[Validator]]", validator_for)(plain)
+        kind.check_schema(plain)
+        explaining = kind(plain)
+        try:
+            compiled = jsonschema_rs.validator_for(plain).is_valid
+        except ValueError:  # a regular expression, say, that only Python understands
+            compiled = explaining.is_valid
+        return cls(compiled, explaining)
+
+    def problem(self, value: Any, what: str) -> str:
+        """What is wrong with ``value``, and where; empty if nothing is."""
+        try:
+            if self.compiled(value):
+                return ""
+        except (ValueError, TypeError):  # no JSON at all: the other says so
+            pass
+        error = best_match(self.explaining.iter_errors(value))
+        if error is None:
+            return f"{what}: it holds what JSON does not, such as NaN"
+        path = error.absolute_path  # an error inside a union has a path of its own
+        where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in path)
+        return f"{what}{where}: {error.message}"

