@@ -27,8 +27,8 @@ SHOWN_TASKS = ("files-1", "tables-1", "units-1")
 class Arguments:
     """Let a language model do a task with tools, and keep a log of every step.
 
-    The default model is embedded and needs no key: SmolLM2 with 135 million parameters, which can
-    do simple tasks of two or three steps. Without --world the task is done in a folder
+    The default model is embedded and needs no key: SmolLM2 with 135 million parameters, which does
+    a few kinds of tasks of two or three steps and not always. Without --world the task is done in a folder
     (--workspace), whose files are changed only after you were asked. With --task of a world with
     tools, e.g. the seeded tasks of --world workspace, the world judges the result; a run that was
     cut off goes on where it stopped.
