@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,6 +18,7 @@ from enactive.actions.tools import (
     Failure,
     FailureKind,
     check_order,
+    in_order,
     result_from_dict,
     result_to_dict,
 )
@@ -78,6 +79,13 @@ class Caller:
         except ValueError as error:
             return tuple(self._not(f"{prefix}.{call.id}", "invalid", str(error)) for call in calls)
         results: dict[str, CallResult] = {}
+        if all(_in_place(toolbox, call) for call in calls):  # nothing waits: one after the other
+            for call in in_order(calls):
+                path = f"{prefix}.{call.id}"
+                results[call.id] = self._skipped(call, results, path) or await self._one(
+                    toolbox, call, path, observation, stated
+                )
+            return tuple(results[call.id] for call in calls)
         over = {call.id: anyio.Event() for call in calls}
         before = waits(calls, toolbox)
 
@@ -85,12 +93,9 @@ class Caller:
             for id in before[call.id]:
                 await over[id].wait()
             path = f"{prefix}.{call.id}"
-            broken = [id for id in call.after if isinstance(results[id], Failure)]
-            if broken:
-                message = f"{call.tool} comes after {', '.join(broken)}, which failed"
-                results[call.id] = self._not(path, "skipped", message)
-            else:
-                results[call.id] = await self._one(toolbox, call, path, observation, stated)
+            results[call.id] = self._skipped(call, results, path) or await self._one(
+                toolbox, call, path, observation, stated
+            )
             over[call.id].set()
 
         try:
@@ -126,6 +131,14 @@ class Caller:
         if not self._safe:
             self._tape.commit()
         self._safe = False
+
+    def _skipped(self, call: Call, results: Mapping[str, CallResult], path: str) -> Failure | None:
+        """The failure of a call that comes after one that failed; None if there is no such one."""
+        broken = [id for id in call.after if isinstance(results[id], Failure)]
+        if not broken:
+            return None
+        message = f"{call.tool} comes after {', '.join(broken)}, which failed"
+        return self._not(path, "skipped", message)
 
     def _not(self, path: str, kind: FailureKind, message: str) -> Failure:
         """A call that is not made, and why."""
@@ -206,6 +219,15 @@ class Caller:
             "because its tool is neither idempotent nor keyed"
         )
         return Failure(kind="in_doubt", message=message, where=path)
+
+
+def _in_place(toolbox: Toolbox, call: Call) -> bool:
+    """Whether a call is over when its function returns, so that nothing can run beside it."""
+    try:
+        bound = toolbox.find(call.tool)
+    except KeyError:
+        return True
+    return not bound.blocking and not inspect.iscoroutinefunction(bound.function)
 
 
 async def _call(bound: BoundTool, call: Call, context: CallContext) -> CallResult:
