@@ -61,7 +61,8 @@ def test_a_task_in_a_folder_is_done_and_shown(
         first = json.loads(server.bodies[0])
     assert (papers / "done" / "a.txt").is_file()
     said = capsys.readouterr().out
-    assert "I use move_file" in said and "answer moved" in said and "success" in said
+    assert "I use move_file" in said and "answer moved" in said
+    assert "whether it is done is for you to judge" in said and "success" not in said
     assert "300 tokens read" in said and "0.0006 US dollars" in said
     assert first["model"] == "small" and "move_file(path: string" in first["messages"][0]["content"]
     assert main(["trace", str(out)]) == 0

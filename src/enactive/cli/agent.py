@@ -28,14 +28,15 @@ class Arguments:
     """Let a language model do a task with tools, and keep a log of every step.
 
     The default model is embedded and needs no key: SmolLM2 with 135 million parameters, which does
-    a few kinds of tasks of two or three steps and not always. Without --world the task is done in a folder
-    (--workspace), whose files are changed only after you were asked. With --task of a world with
-    tools, e.g. the seeded tasks of --world workspace, the world judges the result; a run that was
-    cut off goes on where it stopped.
+    a few kinds of tasks of two or three steps and not always. Without --world the task is done in a
+    folder (--workspace), whose files are changed only after you were asked; nothing but you judges
+    the result. With --task of a world with tools, e.g. the seeded tasks of --world workspace, the
+    world does. A run that was cut off goes on where it stopped.
 
     Examples:
       enactive agent "How many grams are 52.7 stone?"
-      enactive agent "Move the file that mentions K-307 into the folder done." --workspace papers
+      enactive agent "One file mentions K-911. Put it into the folder archive under the same name, \\
+        then answer." --workspace papers
       enactive agent --world workspace --task files-1 --seed 1000001 --out runs/agent
       enactive agent "Sum up notes/*.txt in summary.txt" --model openai:qwen3@http://127.0.0.1:8000/v1
       enactive agent "..." --model openai:gpt-5-mini@https://api.openai.com/v1 --key OPENAI_API_KEY

@@ -96,6 +96,8 @@ class Live:
             self._console.print(f"[bold green]answer[/] {escape(self._answer)}")
         colour = "green" if result.success else "yellow"
         ending = "success" if result.success else f"no success: {result.reason}"
+        if "answered" in result.events:  # a folder's own event: it has no test of success
+            ending = "answered; whether it is done is for you to judge"
         self._console.print(f"[{colour}]{escape(ending)}[/]")
         money = f", {spent.usage.money:.4f} US dollars" if spent.usage.money else ""
         self._console.print(
