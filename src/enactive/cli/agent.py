@@ -35,8 +35,8 @@ class Arguments:
 
     Examples:
       enactive agent "How many grams are 52.7 stone?"
-      enactive agent "One file mentions K-911. Put it into the folder archive under the same name, \\
-        then answer." --workspace papers
+      enactive agent "One file mentions K-911. Put it into the folder archive under the same \\
+        name, then answer." --workspace papers
       enactive agent --world workspace --task files-1 --seed 1000001 --out runs/agent
       enactive agent "Sum up notes/*.txt in summary.txt" --model openai:qwen3@http://127.0.0.1:8000/v1
       enactive agent "..." --model openai:gpt-5-mini@https://api.openai.com/v1 --key OPENAI_API_KEY
