@@ -18,3 +18,7 @@ $python bench/action_tokenizers.py
 $python bench/report.py
 $python bench/kill_recording.py
 $python bench/kill_training.py
+agents=.venv-agents
+[ -f $agents/.ready ] || { bash bench/agent_peers_environment.sh $agents && touch $agents/.ready; }
+$python bench/agent_overhead.py --peers $agents/bin/python
+$python bench/agent_replay.py

@@ -174,7 +174,7 @@ class ActionLog:
             raise JournalError(
                 f"{self.path} holds an episode {id!r} already; resume it, or give another id"
             ) from error
-        return EpisodeLog(self._database, int(row[0]), 0)
+        return EpisodeLog(self._database, int(row[0]), 0, self.durable)
 
     def open(self, id: str) -> EpisodeLog:
         """An episode that is to be gone on with.
@@ -190,7 +190,7 @@ class ActionLog:
             "SELECT MAX(id) FROM entries WHERE id >= ? AND id < ?", (first, end)
         ).fetchone()
         place = 0 if row[0] is None else row[0] - first + 1
-        return EpisodeLog(self._database, episode.number, place)
+        return EpisodeLog(self._database, episode.number, place, self.durable)
 
     def episodes(self) -> list[LoggedEpisode]:
         """All episodes, in the order in which they began."""
@@ -271,10 +271,13 @@ class EpisodeLog:
     process loses none of them.
     """
 
-    def __init__(self, database: sqlite3.Connection, number: int, place: int) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, number: int, place: int, durable: bool
+    ) -> None:
         self.place = place
         """Entries so far, gathered ones included."""
         self._number = number
+        self._durable = durable
         self._first = _range(number)[0]
         self._database = database
         self._rows: list[tuple[Any, ...]] = []
@@ -296,11 +299,18 @@ class EpisodeLog:
         """Gather raw bytes, a compressed picture say, under a hash that entries name, hex."""
         self._bodies.append((key, body))
 
-    def commit(self) -> None:
-        """Write what has gathered."""
+    def commit(self, *, wait: bool = True) -> None:
+        """Write what has gathered.
+
+        Args:
+            wait: in a durable log, wait for the disk. Without it a power cut, but no killed
+                process, may lose these entries; what is waited for later makes them durable, too.
+        """
         if not (self._rows or self._stored or self._bodies):
             return
         database = self._database
+        if self._durable:
+            database.execute(f"PRAGMA synchronous={'FULL' if wait else 'NORMAL'}")
         database.execute("BEGIN IMMEDIATE")
         try:
             if self._bodies:

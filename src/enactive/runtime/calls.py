@@ -126,8 +126,9 @@ class Caller:
         return verdict
 
     def settle(self) -> None:
-        """The decision's calls are over: make their entries safe, unless all that could be lost
-        would be done again to the same effect."""
+        """The decision's calls are over: make their entries safe. Not where the call of one was
+        entered safely before it was made: a power cut then loses what is done again to the same
+        effect, or leaves it in doubt, and the next decision makes it safe."""
         if not self._safe:
             self._tape.commit()
         self._safe = False
@@ -195,7 +196,7 @@ class Caller:
                 return settled
         if outside and not effects.read_only:
             self._tape.commit()
-            self._safe = effects.idempotent or bound.keyed
+            self._safe = True
         context = CallContext(path=path, key=idempotency_key(self._id, path))
         result = await _call(bound, call, context)
         commit = outside and not effects.repeatable and not bound.keyed

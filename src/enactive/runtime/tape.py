@@ -89,7 +89,8 @@ class Tape:
             kind: what it is.
             path: where it is.
             value: a JSON value that must be the recorded one, if there is one.
-            commit: make it safe at once.
+            commit: make it safe from the process's death at once. From a power cut it is safe at
+                the next :meth:`commit`.
 
         Returns:
             Whether it is new.
@@ -112,7 +113,7 @@ class Tape:
             raise ReplayEnded(f"{kind} {path} was not recorded")
         self._log.add(kind, path, body)
         if commit:
-            self._log.commit()
+            self._log.commit(wait=False)
         return True
 
     def _refuse_gap(self, kind: EntryKind, path: str, body: bytes) -> None:
