@@ -368,13 +368,13 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "Seeds 0 to 4, not supported: forks were judged by the results of decisions 10 and "
-            "later as well, by mistake, so that they seemed to hold siblings; and the overhead was "
-            "0.91 (0.46 to 1.35), on a machine that did much else, with a log made anew for every "
-            "workflow and schemas compiled anew for every lab. Since then the mistake is mended, "
-            "the log that is timed is opened once, schemas are compiled once, and calls that "
-            "cannot overlap are no tasks of their own. Thresholds, arms and the size of the work are as "
-            "they were; the seeds are others. Three timings of ten workflows were seen in between: "
-            "0.12 to 0.25",
+            "later as well, by mistake, so that they seemed to hold siblings; and the overhead "
+            "was 0.91 (0.46 to 1.35), on a machine that did much else, with a log made anew for "
+            "every workflow and schemas compiled anew for every lab. Since then the mistake is "
+            "mended, the log that is timed is opened once, schemas are compiled once, and calls "
+            "that cannot overlap are no tasks of their own. Thresholds, arms and the size of the "
+            "work are as they were; the seeds are others. Three timings of ten workflows were "
+            "seen in between: 0.12 to 0.25",
         ),
         not_tried=(
             "the published library itself: its behaviour is reproduced from a description",
