@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from rich.progress import track
@@ -31,11 +31,14 @@ from enactive.observations import Observation, Task
 from enactive.policies.agents.skills import SkilledWorld
 from enactive.policies.expert import ExpertPolicy
 from enactive.policies.policy import Policy
+from enactive.policies.random_policy import RandomPolicy, Samples
 from enactive.runtime.agent_run import AgentRun
 from enactive.runtime.replay import replay
 from enactive.runtime.run import run
 from enactive.seeding import numpy_generator
+from enactive.worlds.code.bubblewrap import BubblewrapExecutor
 from enactive.worlds.code_world import WithCode
+from enactive.worlds.desktop import Desktop
 from enactive.worlds.miniwob import MiniWoB
 from enactive.worlds.workspace.world import Workspace
 from enactive.worlds.world import World, WorldSpec
@@ -192,6 +195,15 @@ class RandomSkills:
         return Decision(action={"tool": tool.name, "arguments": arguments}, memory=(seed, step + 1))
 
 
+KINDS["workspace by programs in CPython"] = Kind(
+    build=lambda: WithCode.Config(executor=BubblewrapExecutor.Config()).build(),
+    policy=_programs, episodes=40,
+)  # fmt: skip
+KINDS["desktop, clicks and calls at random"] = Kind(
+    build=lambda: Desktop.Config().build(),
+    policy=lambda spec: RandomPolicy(cast("Samples", spec.accepts)),
+    episodes=40,
+)
 KINDS["skills in BabyAI"] = Kind(
     build=lambda: SkilledWorld.Config(max_calls=12).build(), policy=RandomSkills, episodes=60
 )
