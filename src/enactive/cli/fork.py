@@ -93,7 +93,9 @@ class AgentArguments:
 
 def read(argv: Sequence[str]) -> Arguments | AgentArguments:
     """The arguments that the words spell; which there are depends on what is forked."""
-    if argv and not argv[0].startswith("-") and action_log_path(Path(argv[0])) is not None:
+    named = bool(argv) and not argv[0].startswith("-")
+    at = any(word.partition("=")[0] == "--at" for word in argv)  # agents' alone
+    if at or (named and action_log_path(Path(argv[0])) is not None):
         return parse(AgentArguments, argv, "fork")
     return parse_with_parts(Arguments, argv, "fork", PARTS)
 
