@@ -372,7 +372,7 @@ def _call(data: Any, id: str) -> Call:
 
 def _schema(schema: Mapping[str, Any]) -> _Schema:
     """The compiled schema; worlds are made anew more often than their schemas change."""
-    return _compiled(json.dumps(schema, sort_keys=True, default=dict))
+    return _compiled(json.dumps(schema, default=dict))
 
 
 @lru_cache(maxsize=4096)

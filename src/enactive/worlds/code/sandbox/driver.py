@@ -23,8 +23,16 @@ import sys
 import traceback
 from typing import Any
 
-import seccomp  # type: ignore[import-not-found]  # this file's own folder is on the path
-from values import json_problem, jsonable, shown  # type: ignore[import-not-found]
+if __package__:  # imported, by a documentation tool say
+    from enactive.worlds.code.sandbox import seccomp
+    from enactive.worlds.code.sandbox.values import json_problem, jsonable, shown
+else:  # run inside the sandbox, where this file's folder is all that there is of the package
+    import seccomp  # type: ignore[import-not-found,no-redef]
+    from values import (  # type: ignore[import-not-found,no-redef]
+        json_problem,
+        jsonable,
+        shown,
+    )
 
 ERROR_LIMIT = 6000
 
