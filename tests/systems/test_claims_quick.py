@@ -57,8 +57,8 @@ def test_the_full_variant_is_declared_with_care(name: str) -> None:
     assert len(claim.seeds) >= 3, "an interval over fewer seeds decides little"
     assert claim.controls and claim.not_tried and claim.scale_note and claim.parts
     for module in claim.parts.values():
-        name = module.partition(":")[0].partition(" ")[0]  # a note may follow in parentheses
-        assert importlib.util.find_spec(name), module
+        path = module.partition(":")[0].partition(" ")[0]  # a note may follow in parentheses
+        assert importlib.util.find_spec(path), module
     quick = load_claim(name, quick=True)
     assert quick.system == claim.system and quick.arms.keys() == claim.arms.keys()
     assert [h.name for h in quick.hypotheses] == [h.name for h in claim.hypotheses]
