@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast
 
 from enactive.episodes.journal import JournalError
 
@@ -349,7 +349,6 @@ _STORED = (
     "INSERT INTO entries (id, kind, path, at, payload) "
     "VALUES (?, ?, ?, ?, (SELECT id FROM payloads WHERE hash = ?))"
 )
-ENTRY_KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 
 
 def _range(number: int) -> tuple[int, int]:

@@ -64,11 +64,6 @@ class Tape:
         """Whether there are recorded entries that have not been met again."""
         return bool(self._recorded)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be added: it is a replay."""
-        return self._log is None
-
     def peek(self, kind: EntryKind, path: str) -> Any:
         """The recorded value at a place, or :data:`NOTHING`; it stays to be compared."""
         entry = self._recorded.get((kind, path))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from enactive.episodes.action_log import Entry
+from enactive.runtime.records import text_from
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,6 +55,8 @@ class TracedDecision:
     ended: float | None = None
     answers: list[TracedAnswer] = field(default_factory=list[TracedAnswer])
     calls: list[TracedCall] = field(default_factory=list[TracedCall])
+    seen: str = ""
+    """What was seen after it, in words, where it does not follow from the calls' results."""
     refused: str = ""
     """Why it was no action of the world."""
     reward: float = 0.0
@@ -80,13 +83,14 @@ def timeline(entries: Iterable[Entry]) -> Timeline:
     start = last = None
     decisions: dict[int, TracedDecision] = {}
     calls: dict[str, TracedCall] = {}
+    text = ""
     for entry in entries:
         start = entry.at if start is None else start
         at = entry.at - start
         value, number = entry.value, int(entry.path.partition(".")[0])
         if entry.kind == "reset":
             made.instruction = value.get("instruction", "")
-            made.seen = value["text"] if isinstance(value.get("text"), str) else ""
+            made.seen = text = text_from("", value.get("text", ""))
             last = at
             continue
         if entry.kind == "stop":
@@ -97,6 +101,9 @@ def timeline(entries: Iterable[Entry]) -> Timeline:
             decision = decisions[number] = TracedDecision(number=number, begun=last or 0.0)
             made.decisions.append(decision)
         _add(decision, calls, entry, value, at)
+        if entry.kind == "step" and "text" in value:
+            decision.seen = text_from(text, value["text"])
+            text = decision.seen or text
         made.seconds = last = at
     return made
 

@@ -75,6 +75,7 @@ def _decision(decision: TracedDecision, total: float) -> str:
             *(_block(kind, content) for kind, content in decision.thoughts),
             _block("action", _pretty(decision.action)),
             *(_call(call) for call in decision.calls),
+            _block("seen", decision.seen),
             _block("refused", decision.refused, "bad"),
             _block("events", ", ".join(decision.events)),
         ]

@@ -55,6 +55,8 @@ def _decision(tree: Tree, decision: TracedDecision, width: int) -> None:
         branch.add(Text.assemble(("does  ", "dim"), cut(brief(decision.action), width)))
     for call in decision.calls:
         branch.add(_call(call, width))
+    if decision.seen:
+        branch.add(Text.assemble(("sees  ", "dim"), cut(decision.seen, width)))
     if decision.refused:
         branch.add(Text(cut(f"refused: {decision.refused}", width), "red"))
 
