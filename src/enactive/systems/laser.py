@@ -349,7 +349,8 @@ def claim(quick: bool = False) -> Claim:
             "the register's; 'as often not understood' and 'a larger window' were inconclusive. "
             "The script was corrected; a reply that is not understood no longer pushes the last "
             "result out of the register; the keys of results are sorted now. Hypotheses and "
-            "thresholds are as they were.",
+            "thresholds are as they were. Two further runs were stopped for changes of code before "
+            "anything of them was looked at.",
         ),
         not_tried=(
             "language models: whether one writes symbols more or less reliably than sentences",
