@@ -350,7 +350,7 @@ def claim(quick: bool = False) -> Claim:
             "The script was corrected; a reply that is not understood no longer pushes the last "
             "result out of the register; the keys of results are sorted now. Hypotheses and "
             "thresholds are as they were. Two further runs were stopped for changes of code before "
-            "anything of them was looked at.",
+            "anything of them was looked at. A full run then had the outcomes of this one, to the bit.",
         ),
         not_tried=(
             "language models: whether one writes symbols more or less reliably than sentences",
