@@ -295,13 +295,13 @@ def claim(quick: bool = False) -> Claim:
             "proposers": "enactive.systems.codeact_proposer",
         },
         earlier_runs=(
-            "Two. In the first mistakes were drawn by seed and stage alone, so that the same episodes of all "
-            "kinds had them, and a seed's 120 composite episodes were no more than 30 draws. It "
-            "left 'errors told' inconclusive (0.17, interval 0.07 to 0.27, threshold 0.1) and "
-            "supported the other primary hypotheses. Mistakes and slips are now drawn by kind as "
-            "well; nothing else was changed. The second had the outcomes of this one, to the bit; "
-            "four of its units were run again at the same commit, because the environment had lost "
-            "the executor's program meanwhile.",
+            "Two. In the first mistakes were drawn by seed and stage alone, so that the same "
+            "episodes of all kinds had them, and a seed's 120 composite episodes were no more "
+            "than 30 draws. It left 'errors told' inconclusive (0.17, interval 0.07 to 0.27, "
+            "threshold 0.1) and supported the other primary hypotheses. Mistakes and slips are "
+            "now drawn by kind as well; nothing else was changed. The second had the outcomes "
+            "of this one, to the bit; four of its units were run again at the same commit, "
+            "because the environment had lost the executor's program meanwhile.",
         ),
         not_tried=(
             "A language model: scripts propose. A later independent port found the sign of the "

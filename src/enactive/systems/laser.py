@@ -343,14 +343,15 @@ def claim(quick: bool = False) -> Claim:
             "register answered 90 %, both transcripts none; with 900 tokens the transcript of "
             "symbols answered 95 %. Checking had too few turns at 8 a hop, and all arms were "
             "given 10.",
-            "A full run on the seeds of this one, whose four primary hypotheses were supported as "
-            "well. In it the script did not write a plan again that had not been understood, so "
-            "that agents with a register failed in about one question of twenty for no reason of "
-            "the register's; 'as often not understood' and 'a larger window' were inconclusive. "
-            "The script was corrected; a reply that is not understood no longer pushes the last "
-            "result out of the register; the keys of results are sorted now. Hypotheses and "
-            "thresholds are as they were. Two further runs were stopped for changes of code before "
-            "anything of them was looked at. A full run then had the outcomes of this one, to the bit.",
+            "A full run on the seeds of this one, whose four primary hypotheses were supported "
+            "as well. In it the script did not write a plan again that had not been understood, "
+            "so that agents with a register failed in about one question of twenty for no "
+            "reason of the register's; 'as often not understood' and 'a larger window' were "
+            "inconclusive. The script was corrected; a reply that is not understood no longer "
+            "pushes the last result out of the register; the keys of results are sorted now. "
+            "Hypotheses and thresholds are as they were. Two further runs were stopped for "
+            "changes of code before anything of them was looked at. A full run then had the "
+            "outcomes of this one, to the bit.",
         ),
         not_tried=(
             "language models: whether one writes symbols more or less reliably than sentences",

@@ -311,8 +311,8 @@ def claim(quick: bool = False) -> Claim:
         },
         earlier_runs=(
             "One other seed (100) was looked at after the thresholds were written; they and the "
-            "rest of the claim stayed as they were. A full run had the outcomes of this one, to the "
-            "bit.",
+            "rest of the claim stayed as they were. A full run had the outcomes of this one, to "
+            "the bit.",
         ),
         not_tried=(
             "language models: whether one draws a lesson, and heeds it, is assumed at fixed rates",
